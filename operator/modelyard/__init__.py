@@ -1,0 +1,1 @@
+"""Modelyard: the Kubernetes cluster as the model registry."""

@@ -1,0 +1,1 @@
+"""The custom resources: their types, names, labels and reasons. The one source of `crds/`."""

@@ -1,0 +1,39 @@
+"""Names that are API: the group, labels, annotations and the names of the objects Modelyard makes.
+
+Everything here is seen by users or selected on by other tools; none of it is ever renamed silently.
+"""
+
+GROUP = "modelyard.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+FIELD_MANAGER = "modelyard"
+
+# Labels on everything the operator makes for a Model.
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "modelyard"
+LABEL_MODEL = f"{GROUP}/model"
+LABEL_VERSION = f"{GROUP}/version"
+LABEL_STAGE = f"{GROUP}/stage"
+LABEL_REVISION = f"{GROUP}/revision"
+LABEL_JOB = f"{GROUP}/job"  # verify | check
+MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_MODEL}"
+
+# Annotations that users set.
+ANNOTATION_REQUEST = f"{GROUP}/request"  # any new value asks anew for the stage
+ANNOTATION_REASON = f"{GROUP}/reason"  # why; copied into the record
+ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"  # stamped by the API server's admission policy
+ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
+
+# Annotations that the operator sets on its own objects.
+ANNOTATION_SEQUENCE = f"{GROUP}/sequence"  # on Services: the stage's pointer counter
+ANNOTATION_REVISION = f"{GROUP}/revision"  # on Services and Deployments: what is needed to rebuild status
+ANNOTATION_TASK = f"{GROUP}/task"  # on pods: what the helper in it has to do, read through the downward API
+ANNOTATION_RESTARTED_AT = f"{GROUP}/restarted-at"
+
+DEFAULT_STORAGE_SECRET = "modelyard-storage"
+MODEL_MOUNT = "/mnt/models"
+TASK_FILE = "/etc/modelyard/task.json"
+
+DEFAULT_STAGES = ("staging", "production")
+STAGE_NONE = "none"
+STAGE_ARCHIVED = "archived"

@@ -1,0 +1,96 @@
+"""What a decision asks for: the writes that bring the world to where it should be, in order.
+
+`execute` carries it out: first the commit (the Model's status, a compare-and-set on its resourceVersion), then
+the actions in their order, then the Events. A Plan is compared with `==` in tests.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from modelyard.decide.snapshot import Obj
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Write the Model's status if nobody wrote the Model since it was read. Failing that, nothing else is done."""
+
+    name: str
+    resource_version: str
+    status: Obj
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create an object; an existing one that is not ours is a name conflict, never adopted."""
+
+    manifest: Obj
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Server-side apply to an object of ours that exists."""
+
+    manifest: Obj
+
+
+@dataclass(frozen=True)
+class ApplyStatus:
+    """Server-side apply of an object's whole status. `uid` guards against a namesake made since."""
+
+    kind: str
+    name: str
+    uid: str
+    status: Obj
+
+
+@dataclass(frozen=True)
+class Patch:
+    """JSON merge patch of an object of ours; `subresource` may be `scale`."""
+
+    kind: str
+    name: str
+    body: Obj
+    subresource: Literal["", "scale"] = ""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete the object of ours with this uid; its dependents go in the background."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+Action = Create | Apply | ApplyStatus | Patch | Delete
+
+
+@dataclass(frozen=True)
+class EventNote:
+    """A Kubernetes Event to publish after everything was written."""
+
+    kind: str
+    name: str
+    uid: str
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The writes of one reconciliation; empty when the world is as it should be."""
+
+    commit: Commit | None = None
+    actions: tuple[Action, ...] = ()
+    events: tuple[EventNote, ...] = ()
+    look_again_at: datetime | None = None
+    """When time alone can change the decision; None when only an event can."""
+    waits_for_verification: bool = False
+    """A verification is held back only by the namespace's limit: look again when a Job there ends."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not (self.commit or self.actions or self.events)

@@ -1,0 +1,51 @@
+"""What a decision is made on: everything known about one Model at one moment.
+
+`observe` builds it from its cache; `decide` reads it and nothing else. Objects are plain dicts, as the API
+server gave them, and are never changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Obj = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class HelperPods:
+    """How the operator's own containers run in the namespaces of Models (verify, fetch, check)."""
+
+    image: str
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    resources: Obj = field(default_factory=dict)
+    tolerations: tuple[Obj, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    run_as_user: int | None = 65532
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One Model with its versions and everything made for it."""
+
+    namespace: str
+    name: str
+    model: Obj | None
+    """None when there is no such Model (it was deleted, or its versions came first)."""
+    versions: Mapping[str, Obj] = field(default_factory=dict)
+    """ModelVersions whose state can still change, by object name; settled ones may be left out."""
+    rollbacks: tuple[Obj, ...] = ()
+    """Rollbacks of this Model without a final Applied condition, and those just changed."""
+    approvals: tuple[Obj, ...] = ()
+    deployments: Mapping[str, Obj] = field(default_factory=dict)
+    jobs: Mapping[str, Obj] = field(default_factory=dict)
+    services: Mapping[str, Obj] = field(default_factory=dict)
+    configmaps: Mapping[str, Obj] = field(default_factory=dict)
+    pods: tuple[Obj, ...] = ()
+    endpointslices: tuple[Obj, ...] = ()
+    conflicts: frozenset[tuple[str, str]] = frozenset()
+    """(kind, name) of needed names that were found taken by objects that are not ours."""
+    free_verifications: int = 4
+    """How many more verification Jobs may run in the namespace now."""
+    helper: HelperPods = field(default_factory=lambda: HelperPods(image="modelyard"))

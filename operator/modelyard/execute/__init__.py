@@ -1,0 +1,1 @@
+"""The only writer: carries a Plan out against the API server, in its order."""
