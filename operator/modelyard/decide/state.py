@@ -1,0 +1,262 @@
+"""What a Model remembers between decisions: per stage its pointer, its requests and its revisions.
+
+It lives in the Model's status and is written by one compare-and-set. Everything else (Services, Deployments,
+the statuses of versions and Rollbacks) is derived from it and from what is observed, so it may be lost at any
+moment and is made again.
+
+A request goes through:
+
+    placed -> verifying -> deploying -> serving -> standing by -> serving ...
+       \\_________\\____________\\__________\\____________\\__________ ended (never resumes)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from modelyard.decide import codec
+
+TRANSITIONS_KEPT = 50
+ENDED_REQUESTS_KEPT = 20
+OPEN_REQUESTS_KEPT = 200
+ROLLBACKS_KEPT = 50
+
+
+class Step(StrEnum):
+    """How far a request has come."""
+
+    QUEUED = "Queued"
+    VERIFYING = "Verifying"
+    HELD = "Held"
+    DEPLOYING = "Deploying"
+    SWITCHING = "Switching"
+    SERVING = "Serving"
+    STANDING_BY = "StandingBy"
+    FAILED = "Failed"
+    REJECTED = "Rejected"
+    ROLLED_BACK = "RolledBack"
+    WITHDRAWN = "Withdrawn"
+    SUPERSEDED = "Superseded"
+
+
+ENDED = frozenset({Step.FAILED, Step.REJECTED, Step.ROLLED_BACK, Step.WITHDRAWN, Step.SUPERSEDED})
+
+
+class Cause(StrEnum):
+    """Why a stage's pointer moved, or what else was recorded of a stage."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUCCEEDED = "Succeeded"
+    RECONFIGURED = "Reconfigured"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    PAUSED = "Paused"
+    UNPAUSED = "Unpaused"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A standing wish that a version carries the stage."""
+
+    id: str
+    version: str
+    place: int
+    source: str = "ModelVersion"
+    """Whose field it is: ModelVersion (its stage) or Model (the stage's version)."""
+    uid: str = ""
+    generation: int = 0
+    requested_by: str = ""
+    requested_at: datetime | None = None
+    reason: str = ""
+    """The requester's own words (annotation modelyard.dev/reason)."""
+    served: bool = False
+    """Whether it ever carried the stage."""
+    ended: str = ""
+    ended_reason: str = ""
+    ended_message: str = ""
+    ended_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still carry the stage."""
+        return not self.ended
+
+    def end(self, step: Step, reason: str, message: str, now: datetime) -> "Request":
+        """The same request, ended; one that ended before stays as it was."""
+        if self.ended:
+            return self
+        return replace(self, ended=step.value, ended_reason=str(reason), ended_message=message, ended_at=now)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a stage points at: version, digest and pod template, frozen when built."""
+
+    hash: str
+    version: str
+    digest: str
+    uri: str = ""
+    place: int = 0
+    request_id: str = ""
+    sequence: int = 0
+    """The stage's counter when it last took the stage."""
+    good: bool = False
+    served_from: datetime | None = None
+    served_until: datetime | None = None
+    warm_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Current:
+    """The pointer of a stage."""
+
+    version: str
+    digest: str
+    revision: str
+    place: int
+    sequence: int
+    since: datetime
+    request_id: str = ""
+    """Empty when nobody's request stands behind it (a rollback to a version nobody asks for)."""
+    effective_since: datetime | None = None
+    by: str = ""
+    cause: str = Cause.PROMOTED.value
+    held_revision: str = ""
+    """A revision that the present template would make of this version and that is not to be tried (again)."""
+    held_reason: str = ""
+    held_message: str = ""
+
+
+@dataclass(frozen=True)
+class PendingRollback:
+    """An accepted Rollback whose target's pods are starting."""
+
+    uid: str
+    name: str
+    place: int
+    target: str
+    """Hash of the revision to go back to."""
+    accepted_at: datetime
+    explicit: bool = False
+    """Whether the target was named; an unnamed one may give way to the next good one."""
+    failed: tuple[str, ...] = ()
+    """Hashes of targets that could not be started."""
+    by: str = ""
+    reason: str = ""
+    ticket: str = ""
+
+
+@dataclass(frozen=True)
+class HandledRollback:
+    """A Rollback that has acted or was refused; it never acts again, whatever becomes of its own status."""
+
+    uid: str
+    outcome: str
+    reason: str
+    message: str
+    from_version: str = ""
+    to_version: str = ""
+    sequence: int = 0
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class BytesCheck:
+    """The last daily look whether a cold rollback target's bytes still exist."""
+
+    revision: str
+    at: datetime
+    ok: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class StageState:
+    """All that is remembered of one stage."""
+
+    name: str
+    current: Current | None = None
+    sequence: int = 0
+    last_place: int = 0
+    requests: tuple[Request, ...] = ()
+    revisions: tuple[Revision, ...] = ()
+    rollback: PendingRollback | None = None
+    handled_rollbacks: tuple[HandledRollback, ...] = ()
+    bytes_check: BytesCheck | None = None
+    paused: bool = False
+    suspended: bool = False
+    replicas_before_suspend: int | None = None
+
+    def request(self, request_id: str) -> Request | None:
+        """The request of that id, if remembered."""
+        return next((r for r in self.requests if r.id == request_id), None)
+
+    def revision(self, revision_hash: str) -> Revision | None:
+        """The revision of that hash, if kept."""
+        return next((r for r in self.revisions if r.hash == revision_hash), None)
+
+    def with_request(self, request: Request) -> "StageState":
+        """The same stage with that request replaced."""
+        return replace(self, requests=tuple(request if r.id == request.id else r for r in self.requests))
+
+    def with_revision(self, revision: Revision) -> "StageState":
+        """The same stage with that revision added or replaced."""
+        others = tuple(r for r in self.revisions if r.hash != revision.hash)
+        return replace(self, revisions=(*others, revision))
+
+    @property
+    def open_requests(self) -> tuple[Request, ...]:
+        """Requests that can still carry the stage."""
+        return tuple(r for r in self.requests if r.is_open)
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """One side of a transition."""
+
+    version: str
+    digest: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A line of the Model's history."""
+
+    stage: str
+    type: str
+    at: datetime
+    sequence: int = 0
+    from_: Pointed | None = None
+    to: Pointed | None = None
+    by: str = ""
+    reason: str = ""
+    ticket: str = ""
+    requested_at: datetime | None = None
+    effective_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """All that is remembered of one Model."""
+
+    stages: Mapping[str, StageState] = field(default_factory=dict)
+    transitions: tuple[Transition, ...] = ()
+
+    @classmethod
+    def parse(cls, status: Mapping[str, Any]) -> "ModelState":
+        """Read the state out of a Model's status."""
+        stages = (codec.load(StageState, item) for item in status.get("stages") or ())
+        transitions = tuple(codec.load(Transition, item) for item in status.get("transitions") or ())
+        return cls({stage.name: stage for stage in stages}, transitions)
+
+    def with_stage(self, stage: StageState) -> "ModelState":
+        """The same Model with that stage replaced."""
+        return replace(self, stages={**self.stages, stage.name: stage})
+
+    def record(self, transition: Transition) -> "ModelState":
+        """The same Model with one more line of history."""
+        return replace(self, transitions=(*self.transitions, transition)[-TRANSITIONS_KEPT:])
