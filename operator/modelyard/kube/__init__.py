@@ -1,0 +1,1 @@
+"""The Kubernetes API as plain dicts: kinds, credentials, one client, one tree of errors."""
