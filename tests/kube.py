@@ -1,0 +1,322 @@
+"""A cluster as tests see it: a thin wrapper over `kubectl`, plain dicts in and out.
+
+Used by every test that needs a real API server. It goes through kubectl because that is what users have: strict
+field validation, printer columns and error texts are then the ones they see. It never falls back to the user's
+own kubeconfig or current context (`find_kubeconfig`), and it never sleeps: waiting is a watch with a `Timeout`
+that names what was waited for, and a wait that fails shows the object as last seen and its Events.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Obj = dict[str, Any]
+Manifest = Mapping[str, Any] | str | Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLUSTER_DIR = ROOT / ".cluster"
+
+
+class KubectlError(AssertionError):
+    """kubectl ended with an error; `message` is what the user would read."""
+
+    def __init__(self, command: Sequence[str], message: str):
+        super().__init__(f"kubectl {' '.join(command)}: {message}")
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Timeout:
+    """How long something may take, and what it is called when it takes longer."""
+
+    name: str
+    seconds: float
+
+    @property
+    def budget(self) -> float:
+        """The seconds, stretched by MODELYARD_TEST_TIMEOUT_FACTOR for slow machines."""
+        return self.seconds * float(os.environ.get("MODELYARD_TEST_TIMEOUT_FACTOR", "1"))
+
+
+API_SETTLES = Timeout("the API server has caught up", 15)
+OPERATOR_REACTS = Timeout("the operator has written what follows from a change", 20)
+VERSION_VERIFIED = Timeout("a verification Job has run", 90)
+PODS_READY = Timeout("pods are ready", 120)
+OBJECT_GONE = Timeout("an object is deleted", 60)
+
+
+def find_kubeconfig() -> Path:
+    """The cluster tests may use: MODELYARD_KUBECONFIG, else what `make cluster` left; never anything else."""
+    explicit = os.environ.get("MODELYARD_KUBECONFIG")
+    path = Path(explicit) if explicit else CLUSTER_DIR / "kubeconfig"
+    if not path.is_file():
+        raise FileNotFoundError(f"no cluster for the tests: {path} does not exist; run `make cluster` first")
+    return path
+
+
+def find_kubectl() -> str:
+    """The kubectl that fits the cluster, else the one on the PATH."""
+    ours = CLUSTER_DIR / "bin" / "kubectl"
+    return str(ours) if ours.exists() else os.environ.get("MODELYARD_KUBECTL", "kubectl")
+
+
+@dataclass(frozen=True)
+class Kube:
+    """kubectl bound to one cluster, namespace and user."""
+
+    kubeconfig: Path
+    kubectl: str = "kubectl"
+    namespace: str | None = None
+    user: str | None = None
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def connect(cls) -> "Kube":
+        """The cluster of `find_kubeconfig`, as its admin."""
+        return cls(kubeconfig=find_kubeconfig(), kubectl=find_kubectl())
+
+    def within(self, namespace: str) -> "Kube":
+        """The same cluster, in another namespace."""
+        return replace(self, namespace=namespace)
+
+    def as_user(self, user: str, *groups: str) -> "Kube":
+        """The same cluster, impersonating a person (an anonymous member of `groups` otherwise)."""
+        return replace(self, user=user, groups=groups)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line for `arguments`."""
+        cache = Path(tempfile.gettempdir()) / f"modelyard-test-kubectl-cache-{os.getuid()}"
+        line = [self.kubectl, f"--kubeconfig={self.kubeconfig}", f"--cache-dir={cache}"]
+        if self.namespace:
+            line.append(f"--namespace={self.namespace}")
+        if self.user:
+            line += [f"--as={self.user}", *(f"--as-group={group}" for group in self.groups)]
+        return [*line, *arguments]
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl and give back its output; KubectlError when it fails."""
+        done = subprocess.run(self.command(*arguments), input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise KubectlError(arguments, done.stderr.strip() or done.stdout.strip())
+        return done.stdout
+
+    # Reading
+
+    def get(self, kind: str, name: str) -> Obj:
+        """One object; KubectlError when there is none."""
+        found: Obj = json.loads(self.run("get", kind, name, "--output=json"))
+        return found
+
+    def find(self, kind: str, name: str) -> Obj | None:
+        """One object, or None when there is none."""
+        text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def items(self, kind: str, selector: str = "", fields: str = "") -> list[Obj]:
+        """The objects of a kind in the namespace, by label and field selector."""
+        text = self.run("get", kind, "--output=json", f"--selector={selector}", f"--field-selector={fields}")
+        items: list[Obj] = json.loads(text)["items"]
+        return items
+
+    def events(self, name: str) -> list[Obj]:
+        """The Events about the objects of that name, oldest first."""
+        about = self.items("events", fields=f"involvedObject.name={name}")
+        return sorted(about, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+
+    # Writing
+
+    def apply(
+        self, manifest: Manifest, *, manager: str = "tests", force: bool = False, subresource: str = ""
+    ) -> list[Obj]:
+        """Server-side apply of one manifest, a YAML text or a file; the objects as the server has them now."""
+        options = [f"--field-manager={manager}"]
+        options += ["--force-conflicts"] if force else []
+        options += [f"--subresource={subresource}"] if subresource else []
+        return self._write(manifest, "apply", "--server-side", *options)
+
+    def create(self, manifest: Manifest) -> list[Obj]:
+        """Create; KubectlError when the object exists or is refused."""
+        return self._write(manifest, "create")
+
+    def replace(self, manifest: Manifest, *, subresource: str = "") -> list[Obj]:
+        """Replace an existing object as a whole."""
+        return self._write(manifest, "replace", *([f"--subresource={subresource}"] if subresource else []))
+
+    def _write(self, manifest: Manifest, *arguments: str) -> list[Obj]:
+        text = self.run(*arguments, "--filename=-", "--output=json", stdin=_text(manifest))
+        return [
+            item
+            for document in _documents(text)
+            for item in (document["items"] if document.get("kind") == "List" else [document])
+        ]
+
+    def patch(self, kind: str, name: str, body: object, *, type: str = "merge", subresource: str = "") -> Obj:
+        """Patch an object (`merge`, `json` or `strategic`)."""
+        options = [f"--subresource={subresource}"] if subresource else []
+        text = self.run("patch", kind, name, f"--type={type}", f"--patch={json.dumps(body)}", *options, "-o", "json")
+        patched: Obj = json.loads(text)
+        return patched
+
+    def delete(self, kind: str, *names: str, wait: bool = True) -> None:
+        """Delete objects if they exist, and wait until they are gone unless told otherwise."""
+        timeout = f"--timeout={OBJECT_GONE.budget:.0f}s"
+        self.run("delete", kind, *names, "--ignore-not-found", f"--wait={str(wait).lower()}", timeout)
+
+    def refusal(self, manifest: Manifest) -> str:
+        """Why the API server does not create this manifest; fails when it would. Nothing is stored."""
+        return self._refusal("create", manifest, "--dry-run=server")
+
+    def refusal_of_replacing(self, manifest: Manifest) -> str:
+        """Why the API server does not accept this as the new content of an existing object. Nothing is stored."""
+        return self._refusal("replace", manifest, "--dry-run=server")
+
+    def _refusal(self, verb: str, manifest: Manifest, *options: str) -> str:
+        try:
+            self.run(verb, "--filename=-", *options, stdin=_text(manifest))
+        except KubectlError as error:
+            return error.message
+        raise AssertionError(f"kubectl {verb}: expected a refusal, and it was accepted:\n{_text(manifest)}")
+
+    # Waiting
+
+    def wait(
+        self, kind: str, name: str, until: Callable[[Obj], bool], timeout: Timeout = OPERATOR_REACTS, what: str = ""
+    ) -> Obj:
+        """Watch one object until `until` holds for it; `what` says in words what that is."""
+        last: Obj | None = None
+        with self._watch(kind, name, timeout) as sightings:
+            for last in sightings:
+                if last is not None and until(last):
+                    return last
+        raise AssertionError(self._what_was_seen(kind, name, timeout, what, last))
+
+    def wait_gone(self, kind: str, name: str, timeout: Timeout = OBJECT_GONE) -> None:
+        """Watch one object until it is deleted."""
+        if (last := self.find(kind, name)) is None:
+            return
+        with self._watch(kind, name, timeout) as sightings:
+            for last in sightings:
+                if last is None:
+                    return
+        if (last := self.find(kind, name)) is not None:  # it may have gone between the first look and the watch
+            raise AssertionError(self._what_was_seen(kind, name, timeout, "deletion", last))
+
+    def stays(self, kind: str, name: str, holds: Callable[[Obj], bool], timeout: Timeout, what: str = "") -> Obj:
+        """Watch one object for the whole of `timeout`; fails as soon as `holds` does not hold."""
+        last = self.get(kind, name)
+        assert holds(last), self._what_was_seen(kind, name, timeout, f"{what} (at the start)", last)
+        with self._watch(kind, name, timeout) as sightings:
+            for seen in sightings:
+                if seen is None or not holds(seen):
+                    raise AssertionError(self._what_was_seen(kind, name, timeout, what, seen))
+                last = seen
+        return last
+
+    @contextmanager
+    def _watch(self, kind: str, name: str, timeout: Timeout) -> Iterator[Iterator[Obj | None]]:
+        """The states of one object (None: deleted) as they come, until the time is up."""
+        deadline = time.monotonic() + timeout.budget
+        arguments = ("get", kind, f"--field-selector=metadata.name={name}", "--output=json", "--watch")
+        process: subprocess.Popen[bytes] | None = None
+
+        def sightings() -> Iterator[Obj | None]:
+            nonlocal process
+            while time.monotonic() < deadline:  # a watch that the server ends is simply opened again
+                process = subprocess.Popen(
+                    self.command(*arguments, "--output-watch-events"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                )
+                for event in _read_documents(process, deadline):
+                    yield None if event["type"] == "DELETED" else event["object"]
+                if process.poll() not in (None, 0):
+                    assert process.stderr is not None
+                    raise KubectlError(arguments, process.stderr.read().decode().strip())
+                _end(process)
+
+        try:
+            yield sightings()
+        finally:
+            if process is not None:
+                _end(process)
+
+    def _what_was_seen(self, kind: str, name: str, timeout: Timeout, what: str, last: Obj | None) -> str:
+        lines = [f"{kind} {self.namespace}/{name}: {what or timeout.name}: not seen within {timeout.budget:g}s"]
+        if last is None:
+            return lines[0] + "; there is no such object"
+        shown = {**last, "metadata": {k: v for k, v in last["metadata"].items() if k != "managedFields"}}
+        lines += ["last seen:", yaml.safe_dump(shown, sort_keys=False), "events:"]
+        lines += [f"  {e.get('type')} {e.get('reason')}: {e.get('message')}" for e in self.events(name)] or ["  none"]
+        return "\n".join(lines)
+
+
+def condition(obj: Mapping[str, Any], type: str) -> Obj:
+    """The condition of that type, or an empty dict."""
+    conditions = obj.get("status", {}).get("conditions", [])
+    return next((dict(c) for c in conditions if c["type"] == type), {})
+
+
+def has_condition(type: str, status: str, reason: str | None = None) -> Callable[[Mapping[str, Any]], bool]:
+    """A predicate for `Kube.wait`: the condition has this status (and reason) for the present generation."""
+
+    def holds(obj: Mapping[str, Any]) -> bool:
+        found = condition(obj, type)
+        current = found.get("observedGeneration", 0) >= obj["metadata"].get("generation", 0)
+        return current and found.get("status") == status and reason in (None, found.get("reason"))
+
+    return holds
+
+
+def _text(manifest: Manifest) -> str:
+    if isinstance(manifest, Path):
+        return manifest.read_text()
+    return manifest if isinstance(manifest, str) else json.dumps(manifest)
+
+
+def _documents(text: str) -> Iterator[Obj]:
+    """The JSON objects of a text that holds several, one after the other."""
+    decoder = json.JSONDecoder()
+    rest = text.lstrip()
+    while rest:
+        document, end = decoder.raw_decode(rest)
+        yield document
+        rest = rest[end:].lstrip()
+
+
+def _read_documents(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[Obj]:
+    """The JSON objects a process prints, as they come, until it ends or the time is up."""
+    assert process.stdout is not None
+    decoder = json.JSONDecoder()
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0 and selector.select(left):
+            chunk = os.read(process.stdout.fileno(), 1 << 16)
+            if not chunk:
+                process.wait(timeout=5)
+                return
+            pending += chunk
+            if not pending.rstrip().endswith(b"}"):
+                continue  # an object still under way; a character may be cut in two as well
+            text = pending.decode()
+            while text:
+                try:
+                    document, end = decoder.raw_decode(text)
+                except json.JSONDecodeError:
+                    break  # a nested object happened to end here
+                yield document
+                text = text[end:].lstrip()
+            pending = text.encode()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.communicate()
