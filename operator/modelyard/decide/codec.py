@@ -64,7 +64,7 @@ def _convert(hint: Any, item: Any) -> Any:
 
 
 @cache
-def _fields(kind: type) -> tuple[tuple[str, str, Any], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
     hints = typing.get_type_hints(kind)
     return tuple((f.name, _camel(f.name), _required(hints[f.name])) for f in dataclasses.fields(kind))
 

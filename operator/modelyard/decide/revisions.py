@@ -1,0 +1,84 @@
+"""Which revision would a stage serve for a version, and with which pod template?
+
+A revision's hash covers what users wrote (version, digest, template, storage, port) and nothing of the operator
+itself, so upgrading the operator makes no new revision and restarts no pod.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.decide.spec import ServingSpec, StageSpec
+from modelyard.decide.state import Revision
+from modelyard.decide.versions import Version
+from modelyard.decide.world import World
+
+
+@dataclass(frozen=True)
+class Built:
+    """A revision with the user's pod template resolved for it; `template` is None without a server."""
+
+    revision: Revision
+    template: Mapping[str, Any] | None
+    error: str = ""
+    """What is wrong with the template, for a person to read."""
+
+
+def build(world: World, stage: StageSpec, version: Version) -> Built:
+    """The revision that this verified version has at this stage now."""
+    template = resolve_template(stage.serving, version.spec.get("serving") or {}) if stage.serving else None
+    uri = str(version.artifact.get("uri", ""))
+    content = {
+        "version": version.version,
+        "digest": version.digest,
+        "uri": uri,
+        "external": version.artifact.get("external"),
+        "template": template,
+        "port": stage.serving.port if stage.serving else None,
+        "storage": world.model["spec"].get("storage") if stage.serving else None,
+    }
+    revision = Revision(hash=short_hash(content), version=version.version, digest=version.digest, uri=uri)
+    return Built(revision, template, template_error(template) if template is not None else "")
+
+
+def short_hash(content: Any) -> str:
+    """Ten hexadecimal digits that identify a JSON value."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def resolve_template(serving: ServingSpec, of_version: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stage's pod template with what the version says of its server merged over the first container."""
+    template = copy.deepcopy(dict(serving.template))
+    containers = (template.get("spec") or {}).get("containers") or []
+    if containers and of_version:
+        containers[0] = _merge_container(containers[0], of_version)
+    return template
+
+
+def _merge_container(container: Mapping[str, Any], of_version: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(container)
+    if "image" in of_version:
+        merged["image"] = of_version["image"]
+    if "resources" in of_version:
+        merged["resources"] = {**merged.get("resources", {}), **of_version["resources"]}
+    if "env" in of_version:
+        own = {entry["name"]: entry for entry in of_version["env"]}
+        kept = [entry for entry in merged.get("env") or () if entry["name"] not in own]
+        merged["env"] = [*kept, *own.values()]
+    return merged
+
+
+def template_error(template: Mapping[str, Any]) -> str:
+    """What keeps a pod template from being used; empty when nothing does."""
+    containers = (template.get("spec") or {}).get("containers")
+    if not isinstance(containers, list) or not containers:
+        return "spec.serving.template.spec.containers is empty; name at least one container with the server's image"
+    for index, container in enumerate(containers):
+        for key in ("name", "image"):
+            if not isinstance(container, dict) or not container.get(key):
+                return f"spec.serving.template.spec.containers[{index}].{key} is missing; set it"
+    return ""
