@@ -188,3 +188,4 @@ class EventReason(StrEnum):
     STAGE_UNPAUSED = "StageUnpaused"
     NAME_CONFLICT = "NameConflict"
     STATE_RECOVERED = "StateRecovered"
+    WRITE_REFUSED = "WriteRefused"

@@ -95,7 +95,7 @@ class Client:
             answer = await self._call(
                 "list", kind, kind.path(namespace), attempted, query=query, accept=accept, limit=LIST_TIMEOUT
             )
-            items = answer["items"]
+            items = answer.get("items") or []  # an empty list of metadata has null
             for item in items:  # items of a list carry neither
                 item["kind"], item["apiVersion"] = kind.name, kind.api_version
             yield Page(items, answer["metadata"]["resourceVersion"])

@@ -1,0 +1,230 @@
+"""Carrying out a Plan: the only code that changes the cluster.
+
+    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, nothing else happens
+    2. the switch     Services, one after another: a request must not meet a pointer that its Service does not follow
+    3. the rest       objects, then statuses; writes to different objects at the same time
+    4. the Events     tell after the write
+
+Called by the reconciler with one Plan at a time per Model. Every answer goes back to the cache through `World`, so
+the next decision sees its own writes. A commit or a Service that fails ends the turn; any other failure is kept, the
+remaining writes are tried, and all failures are raised together at the end.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Protocol, assert_never
+
+from modelyard.api import names
+from modelyard.decide.plan import Action, Apply, ApplyStatus, Commit, Create, Delete, Patch, Plan
+from modelyard.decide.snapshot import Obj
+from modelyard.execute.events import EventPublisher
+from modelyard.execute.writer import Writer
+from modelyard.kube.errors import AbsentError, AlreadyExistsError, ConflictError, KubeError, TransientError
+from modelyard.kube.kinds import KINDS, MODEL
+
+AT_ONCE = 8
+"""Writes of one Plan in flight together: enough to hide latency, too few to crowd out other clients."""
+
+
+class World(Protocol):
+    """Where the executor reports what it learned."""
+
+    def wrote(self, obj: Obj) -> None:
+        """An object's state after a write."""
+        ...
+
+    def deleted(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """An object is gone."""
+        ...
+
+    def conflict(self, namespace: str, model: str, kind: str, name: str) -> None:
+        """A needed name is taken by an object that is not ours."""
+        ...
+
+    def absent(self, error: KubeError) -> None:
+        """A write had nothing to act on: the object went away meanwhile."""
+        ...
+
+
+class StaleError(Exception):
+    """The Model was written since it was read; nothing was done."""
+
+
+class WritesFailedError(Exception):
+    """Some of a Plan's writes failed."""
+
+    def __init__(self, errors: Sequence[KubeError]) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = tuple(errors)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds the API server asked to wait at least."""
+        return max((getattr(error, "retry_after", 0.0) for error in self.errors), default=0.0)
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether doing the same again may help soon."""
+        return any(isinstance(error, TransientError) for error in self.errors)
+
+
+class Executor:
+    """Writes Plans."""
+
+    def __init__(self, writer: Writer, events: EventPublisher, world: World) -> None:
+        self._writer = writer
+        self._events = events
+        self._world = world
+
+    async def execute(self, namespace: str, model: str, plan: Plan) -> None:
+        """Write what the Plan says, for the Model of that name."""
+        if plan.commit is not None:
+            await self._commit(namespace, plan.commit)
+        errors: list[KubeError] = []
+        for phase, actions in _phases(plan.actions):
+            failed = await self._attempt(namespace, model, actions)
+            errors += failed
+            if failed and phase == "switch":
+                break
+        errors += await self._publish(namespace, plan)
+        if errors:
+            raise WritesFailedError(errors)
+
+    async def _commit(self, namespace: str, commit: Commit) -> None:
+        guard = {"resourceVersion": commit.resource_version}
+        try:
+            self._world.wrote(await self._writer.apply_status(MODEL, namespace, commit.name, commit.status, guard))
+        except ConflictError as stale:
+            # The watch may not have brought the newer Model yet: without it the next turn would end the same way.
+            self._world.wrote(await self._writer.get(MODEL, namespace, commit.name))
+            raise StaleError(str(stale)) from stale
+
+    async def _attempt(self, namespace: str, model: str, actions: Sequence[Action]) -> list[KubeError]:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def attempt(action: Action) -> KubeError | None:
+            async with room:
+                try:
+                    await self._act(namespace, model, action)
+                except AbsentError as error:
+                    self._world.absent(error)
+                except KubeError as error:
+                    return error
+            return None
+
+        outcomes = await asyncio.gather(*map(attempt, actions))
+        return [error for error in outcomes if error is not None]
+
+    async def _act(self, namespace: str, model: str, action: Action) -> None:
+        match action:
+            case Create():
+                await self._create(namespace, model, action)
+            case Apply(manifest):
+                self._world.wrote(await self._writer.apply(_placed(manifest, namespace)))
+            case ApplyStatus():
+                await self._apply_status(namespace, action)
+            case Patch():
+                await self._patch(namespace, action)
+            case Delete():
+                await self._delete(namespace, action)
+            case _:
+                assert_never(action)
+
+    async def _create(self, namespace: str, model: str, action: Create) -> None:
+        manifest = _placed(action.manifest, namespace)
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        try:
+            self._world.wrote(await self._writer.create(manifest))
+        except AlreadyExistsError:
+            existing = await self._writer.get(KINDS[kind], namespace, name)
+            if _is_ours(existing, model):
+                self._world.wrote(existing)
+            else:
+                self._world.conflict(namespace, model, kind, name)
+
+    async def _apply_status(self, namespace: str, action: ApplyStatus) -> None:
+        kind, guard = KINDS[action.kind], {"uid": action.uid}
+        try:
+            self._world.wrote(await self._writer.apply_status(kind, namespace, action.name, action.status, guard))
+        except ConflictError as error:  # another object has the name by now, whose status this is not
+            self._world.absent(error)
+
+    async def _patch(self, namespace: str, action: Patch) -> None:
+        kind = KINDS[action.kind]
+        answer = await self._writer.patch(kind, namespace, action.name, action.body, action.subresource)
+        if action.subresource:  # the answer is a Scale
+            answer = await self._writer.get(kind, namespace, action.name)
+        self._world.wrote(answer)
+
+    async def _delete(self, namespace: str, action: Delete) -> None:
+        kind, uid = KINDS[action.kind], action.uid
+        try:
+            left = await self._writer.delete(kind, namespace, action.name, uid)
+        except ConflictError as error:  # the one to delete is gone, and a namesake is not to be touched
+            self._world.absent(error)
+            return
+        if left.get("kind") == action.kind:  # it waits for finalizers
+            self._world.wrote(left)
+        else:
+            self._world.deleted(action.kind, namespace, action.name, uid)
+
+    async def _publish(self, namespace: str, plan: Plan) -> list[KubeError]:
+        errors = []
+        for note in plan.events:
+            try:
+                await self._events.publish(namespace, note)
+            except AbsentError as error:  # a namespace that goes away takes no Events
+                self._world.absent(error)
+            except KubeError as error:
+                errors.append(error)
+        return errors
+
+
+def _phases(actions: Sequence[Action]) -> Iterator[tuple[str, list[Action]]]:
+    """Split the actions, in their order, into runs whose writes do not depend on each other."""
+    for phase, run in groupby(actions, key=_phase):
+        if phase == "switch":
+            yield from ((phase, [action]) for action in run)
+        else:
+            yield from ((phase, part) for part in _without_repeats(list(run)))
+
+
+def _phase(action: Action) -> str:
+    match action:
+        case Apply(manifest) if manifest["kind"] == "Service":
+            return "switch"
+        case ApplyStatus():
+            return "statuses"
+        case _:
+            return "objects"
+
+
+def _without_repeats(actions: Sequence[Action]) -> Iterator[list[Action]]:
+    """Cut a run where an object is named for the second time: its writes keep their order."""
+    part: list[Action] = []
+    seen: set[tuple[str, str]] = set()
+    for action in actions:
+        target = _target(action)
+        if target in seen:
+            yield part
+            part, seen = [], set()
+        part.append(action)
+        seen.add(target)
+    if part:
+        yield part
+
+
+def _target(action: Action) -> tuple[str, str]:
+    if isinstance(action, Create | Apply):
+        return action.manifest["kind"], action.manifest["metadata"]["name"]
+    return action.kind, action.name
+
+
+def _placed(manifest: Obj, namespace: str) -> Obj:
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
+
+
+def _is_ours(obj: Obj, model: str) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(names.LABEL_MANAGED_BY) == names.MANAGED_BY and labels.get(names.LABEL_MODEL) == model

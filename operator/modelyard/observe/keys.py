@@ -1,0 +1,30 @@
+"""Which Model an object belongs to: the key of the queue and of the cache."""
+
+from typing import NamedTuple
+
+from modelyard.api import names
+from modelyard.decide.snapshot import Obj
+
+_NAMED_IN_SPEC = frozenset({"ModelVersion", "Approval", "Rollback"})
+
+
+class Key(NamedTuple):
+    """One Model with everything made for it: the unit of reconciliation."""
+
+    namespace: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.model}"
+
+
+def key_of(obj: Obj) -> Key | None:
+    """The Model an object belongs to; None when it belongs to none."""
+    metadata = obj["metadata"]
+    if obj["kind"] == "Model":
+        return Key(metadata["namespace"], metadata["name"])
+    if obj["kind"] in _NAMED_IN_SPEC:
+        model = (obj.get("spec") or {}).get("model")
+    else:
+        model = (metadata.get("labels") or {}).get(names.LABEL_MODEL)
+    return Key(metadata["namespace"], model) if model else None

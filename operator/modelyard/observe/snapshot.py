@@ -1,0 +1,75 @@
+"""Building the Snapshot of one Model out of the cache.
+
+The reconciler calls it once a turn. It costs the same whether a Model has ten or ten thousand versions: settled
+versions are left out unless the Model's status names them or they have just changed.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from modelyard.decide.snapshot import HelperPods, Obj, Snapshot
+from modelyard.observe.cache import Cache, Holding
+from modelyard.observe.keys import Key
+from modelyard.observe.slots import Slots
+
+
+def take_snapshot(cache: Cache, slots: Slots, helper: HelperPods, key: Key, now: datetime) -> Snapshot:
+    """Say all that a decision on this Model needs, and start counting changes anew."""
+    holding = cache.holding(key)
+    objects = holding.objects
+    holding.conflicts = {taken: until for taken, until in holding.conflicts.items() if until > now}
+    snapshot = Snapshot(
+        namespace=key.namespace,
+        name=key.model,
+        model=holding.model,
+        versions=_versions(key, holding),
+        rollbacks=tuple(_rollbacks(holding)),
+        approvals=tuple(objects["Approval"].values()),
+        deployments=dict(objects["Deployment"]),
+        jobs=dict(objects["Job"]),
+        services=dict(objects["Service"]),
+        configmaps=dict(objects["ConfigMap"]),
+        pods=tuple(objects["Pod"].values()),
+        endpointslices=tuple(objects["EndpointSlice"].values()),
+        conflicts=frozenset(holding.conflicts),
+        free_verifications=slots.free(key.namespace),
+        helper=helper,
+    )
+    holding.changed.clear()
+    holding.show_all = False
+    return snapshot
+
+
+def _versions(key: Key, holding: Holding) -> Mapping[str, Obj]:
+    versions = holding.objects["ModelVersion"]
+    if holding.show_all or _is_ahead_of_status(holding.model):
+        return dict(versions)
+    shown = set(holding.live)
+    shown.update(name for kind, name in holding.changed if kind == "ModelVersion")
+    shown.update(f"{key.model}-{version}" for version in _named_in_status(holding.model))
+    return {name: versions[name] for name in sorted(shown) if name in versions}
+
+
+def _rollbacks(holding: Holding) -> Iterator[Obj]:
+    rollbacks = holding.objects["Rollback"]
+    if holding.show_all:
+        yield from rollbacks.values()
+        return
+    for name in sorted(holding.open_rollbacks | {name for kind, name in holding.changed if kind == "Rollback"}):
+        if name in rollbacks:
+            yield rollbacks[name]
+
+
+def _is_ahead_of_status(model: Obj | None) -> bool:
+    """Whether the Model's spec changed since its status was written: that can matter to every version."""
+    if model is None:
+        return True
+    return bool(model["metadata"].get("generation") != (model.get("status") or {}).get("observedGeneration"))
+
+
+def _named_in_status(model: Obj | None) -> Iterator[str]:
+    """Versions that the stages point at, have been asked for, or keep a revision of."""
+    for stage in ((model or {}).get("status") or {}).get("stages") or ():
+        yield (stage.get("current") or {}).get("version", "")
+        for item in (*(stage.get("requests") or ()), *(stage.get("revisions") or ())):
+            yield item.get("version", "")

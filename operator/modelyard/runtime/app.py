@@ -1,0 +1,231 @@
+"""The operator process: what is started in which order, and how it ends.
+
+    wait for the CRDs -> read everything once -> watch (kopf)
+                                              -> wait for the Lease -> work -> give the Lease back
+    sweep now and then
+
+It ends after a signal (0), when watching fails (1), and at once when the Lease is lost (1): whatever is in flight
+then must not be continued. A standby watches too, so that it can take over without reading everything first.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from modelyard.decide.snapshot import Obj
+from modelyard.execute.events import EventPublisher
+from modelyard.execute.executor import Executor
+from modelyard.kube.client import Client
+from modelyard.kube.errors import KubeError
+from modelyard.kube.kinds import KINDS, OBSERVED
+from modelyard.observe.cache import Cache
+from modelyard.observe.canary import Canary
+from modelyard.observe.keys import Key
+from modelyard.observe.slots import Slots
+from modelyard.observe.sweep import Sweeper
+from modelyard.runtime import handlers
+from modelyard.runtime.config import Config
+from modelyard.runtime.feed import Feed
+from modelyard.runtime.lease import Lease, LeaseLostError
+from modelyard.runtime.logs import fields
+from modelyard.runtime.metrics import Metrics
+from modelyard.runtime.probes import Probes
+from modelyard.runtime.queue import Queue
+from modelyard.runtime.reconciler import Decide, Parts, Reconciler
+from modelyard.runtime.watching import run_watches
+
+FIRST_SWEEP = 10.0
+"""Seconds after the watches began: an object deleted between the first list and then leaves a ghost."""
+CANARY_SWEEP = 60.0
+"""Seconds a watch may owe an event before its kind is swept out of turn."""
+CANARY_DEAD = 150.0
+"""Seconds after which the watch is given up. More than the 70 s after which kopf renews a quiet connection."""
+TURN_STUCK = 120.0
+DRAIN = 10.0
+"""Seconds that running turns get to finish at the end."""
+RETRY = 3.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Brain:
+    """The decisions, as the process needs them."""
+
+    decide: Decide
+    settled: Callable[[Obj], bool]
+    """Whether nothing about a ModelVersion can change unless it or its Model is edited."""
+
+
+class Operator:
+    """One process."""
+
+    def __init__(self, config: Config, brain: Brain, client: Client, metrics: Metrics) -> None:
+        self._config = config
+        self._metrics = metrics
+        self._synced = False
+        self._leading = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._workers: list[asyncio.Task[None]] = []
+
+        self._queue = Queue[Key](on_taken=metrics.queue_wait.observe)
+        slots = Slots(config.max_verifications_per_namespace)
+        self._cache = Cache(settled=brain.settled, slots=slots, clock=time.monotonic)
+        self._canary = Canary(time.monotonic)
+        self._feed = Feed(self._cache, slots, self._canary, self._queue, _now)
+        self._sweeper = Sweeper(
+            client, self._cache, self._canary, namespaces=config.watch_namespaces, news=self._feed.news
+        )
+        self._lease = Lease(
+            client,
+            namespace=config.lease_namespace,
+            name=config.lease_name,
+            identity=config.identity,
+            clock=time.monotonic,
+        )
+        events = EventPublisher(client, instance=config.identity, clock=_now)
+        self._reconciler = Reconciler(
+            Parts(
+                cache=self._cache,
+                slots=slots,
+                feed=self._feed,
+                queue=self._queue,
+                executor=Executor(client, events, self._feed),
+                events=events,
+                decide=brain.decide,
+                helper=config.helper_pods.as_decided_on(),
+                metrics=metrics,
+                clock=_now,
+            )
+        )
+        self._probes = Probes(
+            config.listen_port,
+            metrics,
+            live=(self._silent_watch, self._stuck_turn),
+            ready=(self._unsynced, self._silent_watch),
+        )
+        metrics.queue_depth.set_function(lambda: len(self._queue))
+        metrics.models.set_function(lambda: self._cache.count("Model"))
+        metrics.versions.set_function(lambda: self._cache.count("ModelVersion"))
+        metrics.leading.set_function(lambda: self._leading)
+        metrics.synced.set_function(lambda: self._synced)
+
+    async def run(self) -> None:
+        """Run until a signal; raises when it cannot go on."""
+        async with self._probes:
+            log.info("operator started", extra=fields(identity=self._config.identity, port=self._probes.port))
+            try:
+                await self._read_world()
+                self._start(self._lead())
+                self._start(self._sweep())
+                registry = kopf.OperatorRegistry()
+                handlers.register(registry, self._feed)
+                await run_watches(registry, self._config.watch_namespaces, self._finish)
+            finally:
+                await self._finish()
+        log.info("operator stopped")
+
+    async def _read_world(self) -> None:
+        """Fill the cache, however long the API server or the CRDs take to come."""
+        while True:
+            try:
+                if missing := await self._sweeper.missing_kinds():
+                    names = ", ".join(f"{kind.plural}.{kind.group}" for kind in missing)
+                    log.warning("waiting for custom resource definitions", extra=fields(missing=names))
+                else:
+                    await self._sweeper.fill()
+                    break
+            except KubeError as error:
+                log.warning("cluster could not be read", extra=fields(error=str(error)))
+            await asyncio.sleep(RETRY)
+        self._synced = True
+        counts = {kind.plural: self._cache.count(kind.name) for kind in OBSERVED}
+        log.info("cluster read", extra=fields(**counts))
+
+    async def _lead(self) -> None:
+        """Work while the Lease is ours."""
+        await self._lease.acquire()
+        self._leading = True
+        self._feed.news(self._cache.keys())
+        self._workers += [asyncio.create_task(self._reconciler.work()) for _ in range(self._config.workers)]
+        try:
+            await self._lease.hold()
+        except LeaseLostError as lost:
+            log.error("lease lost, leaving", extra=fields(error=str(lost)))
+            logging.shutdown()
+            os._exit(1)  # not another await: every one could let a write through
+
+    async def _sweep(self) -> None:
+        """Sweep every kind now and then, and one out of turn whose watch seems silent."""
+        due = time.monotonic() + FIRST_SWEEP
+        while True:
+            await asyncio.sleep(FIRST_SWEEP)
+            if time.monotonic() >= due:
+                due = time.monotonic() + self._config.sweep_interval
+                kinds = list(OBSERVED)
+            else:
+                kinds = [KINDS[name] for name in self._canary.overdue(CANARY_SWEEP)]
+            for kind in kinds:
+                try:
+                    await self._sweeper.sweep(kind)
+                except KubeError as error:
+                    log.warning("sweep failed", extra=fields(kind=kind.name, error=str(error)))
+
+    async def _finish(self) -> None:
+        """Let running turns end, then give the Lease back. Safe to call twice."""
+        self._queue.close()
+        if self._workers:
+            _, late = await asyncio.wait(self._workers, timeout=DRAIN)
+            await _cancel(late)
+            self._workers.clear()
+        tasks, self._tasks = self._tasks, []
+        await _cancel(tasks)
+        self._leading = False
+        await self._lease.release()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    def _unsynced(self) -> str | None:
+        return None if self._synced else "the cluster was not read yet"
+
+    def _silent_watch(self) -> str | None:
+        silent = self._canary.overdue(CANARY_DEAD)
+        return f"no events from the watch of: {', '.join(silent)}" if silent else None
+
+    def _stuck_turn(self) -> str | None:
+        seconds = self._reconciler.longest_turn()
+        return f"a turn has been running for {seconds:.0f} s" if seconds > TURN_STUCK else None
+
+
+async def run(config: Config, brain: Brain) -> None:
+    """Run the operator until a signal tells it to stop."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)  # until kopf runs, which takes signals over
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(suppress(asyncio.CancelledError))
+        client = await stack.enter_async_context(await Client.open(observer=metrics.called))
+        await Operator(config, brain, client, metrics).run()
+
+
+async def _cancel(tasks: Any) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,96 @@
+"""The operator's settings: one JSON file, every field with a default, every mistake named.
+
+Read once at start. A settings file that cannot be used ends the process with a sentence that names the field.
+"""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from modelyard.decide import snapshot
+
+DEFAULT_PATH = Path("/etc/modelyard/config.json")
+
+
+class ConfigError(Exception):
+    """The settings cannot be used."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, populate_by_name=True)
+
+
+class HelperPods(_Settings):
+    """How the operator's own containers run in the namespaces of Models."""
+
+    image: Annotated[str, Field(min_length=1)] = "modelyard:dev"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    resources: dict[str, Any] = Field(default_factory=dict)
+    tolerations: tuple[dict[str, Any], ...] = ()
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    run_as_user: Annotated[int, Field(ge=1)] | None = 65532
+
+    def as_decided_on(self) -> snapshot.HelperPods:
+        """The same, as part of every Snapshot."""
+        return snapshot.HelperPods(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class Config(_Settings):
+    """All settings of the operator."""
+
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty means all."""
+    cluster_name: str = ""
+    """Tells this cluster's records from those of others."""
+    lease_name: Annotated[str, Field(min_length=1)] = "modelyard"
+    lease_namespace: str = Field(default_factory=lambda: os.environ.get("POD_NAMESPACE") or "modelyard-system")
+    identity: str = Field(
+        default_factory=lambda: os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
+    )
+    """Who holds the lease; one process, one identity."""
+    listen_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """For /livez, /readyz and /metrics, on all addresses; 0 takes any free port."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+    workers: Annotated[int, Field(ge=1, le=100)] = 8
+    """How many Models are reconciled at the same time."""
+    max_verifications_per_namespace: Annotated[int, Field(ge=1)] = 4
+    sweep_interval: Annotated[float, Field(ge=10)] = 300
+    """Seconds between two comparisons of the cache with the API server."""
+    helper_pods: HelperPods = HelperPods()
+
+    @classmethod
+    def read(cls, path: Path | None) -> Self:
+        """Read the file; without a path the usual one, if it exists."""
+        if path is None and not DEFAULT_PATH.exists():
+            return cls()
+        path = path or DEFAULT_PATH
+        try:
+            given = json.loads(path.read_text())
+        except OSError as error:
+            raise ConfigError(f"read settings: {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"read settings: {path}: not JSON: {error}") from error
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            mistakes = "; ".join(_mistake(each) for each in error.errors())
+            raise ConfigError(f"read settings: {path}: {mistakes}") from error
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _mistake(error: Any) -> str:
+    field = ".".join(map(str, error["loc"])) or "(the whole file)"
+    if error["type"] == "extra_forbidden":
+        return f"{field}: there is no such setting"
+    return f"{field}: {error['msg'][0].lower()}{error['msg'][1:]} (found {error['input']!r})"

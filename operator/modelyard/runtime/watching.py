@@ -1,0 +1,74 @@
+"""Running kopf as what it is good at here: watching many kinds and calling a handler for each event.
+
+It writes nothing: no Events, no finalizers, no annotations, no peering. `run_watches` returns after a signal and
+raises when watching cannot go on; either way the process ends, and a restart is cheap.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+
+from modelyard.kube.kinds import OBSERVED
+from modelyard.kube.login import load_configuration
+
+_PATIENCE = (1, 1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30, 30, 30)
+"""Seconds between retries while the API server is away: five minutes, which outlasts a control plane upgrade."""
+
+_LOGIN_AFRESH = timedelta(minutes=30)
+"""A ServiceAccount's token is valid for an hour; the kubelet replaces it at 80% of that."""
+
+
+def settings() -> kopf.OperatorSettings:
+    """kopf's settings for an operator that only watches."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True  # the operator starts when its kinds are served, and watches no others
+    chosen.queueing.idle_timeout = 0.05  # a task per object and five seconds is kopf's default
+    chosen.networking.error_backoffs = _PATIENCE
+    chosen.networking.connect_timeout = 5
+    chosen.process.ultimate_exiting_timeout = 25  # before the kubelet loses patience
+    for kind in OBSERVED:
+        if kind.selector:
+            chosen.watching.label_selectors[_matcher(kind.group, kind.plural)] = kind.selector
+    return chosen
+
+
+async def login(**_: Any) -> kopf.ConnectionInfo:
+    """The same credentials as the operator's own client has."""
+    configuration = await load_configuration()
+    scheme, _space, token = (configuration.api_key.get("BearerToken") or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme.capitalize() if token else None,
+        token=token or None,
+        expiration=datetime.now(UTC) + _LOGIN_AFRESH if token else None,
+    )
+
+
+async def run_watches(
+    registry: kopf.OperatorRegistry, namespaces: Sequence[str], cleanup: Callable[[], Awaitable[None]]
+) -> None:
+    """Watch until the process is told to stop; `cleanup` runs when the watches have ended."""
+
+    @kopf.on.cleanup(registry=registry)
+    async def clean_up(**_: Any) -> None:
+        await cleanup()
+
+    kopf.on.login(registry=registry)(login)
+    await kopf.operator(
+        registry=registry,
+        settings=settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+    )
+
+
+def _matcher(group: str, plural: str) -> Callable[[Any], bool]:
+    return lambda resource: resource.group == group and resource.plural == plural
