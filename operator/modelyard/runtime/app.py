@@ -74,6 +74,8 @@ class Operator:
         self._metrics = metrics
         self._synced = False
         self._leading = False
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
 
@@ -125,13 +127,14 @@ class Operator:
             log.info("operator started", extra=fields(identity=self._config.identity, port=self._probes.port))
             try:
                 await self._read_world()
-                self._start(self._lead())
-                self._start(self._sweep())
+                self._tasks += [self._start(self._lead()), self._start(self._sweep())]
                 registry = kopf.OperatorRegistry()
                 handlers.register(registry, self._feed)
-                await run_watches(registry, self._config.watch_namespaces, self._finish)
+                await run_watches(registry, self._config.watch_namespaces, self._stop, self._finish)
             finally:
                 await self._finish()
+        if self._failure is not None:
+            raise self._failure
         log.info("operator stopped")
 
     async def _read_world(self) -> None:
@@ -156,7 +159,7 @@ class Operator:
         await self._lease.acquire()
         self._leading = True
         self._feed.news(self._cache.keys())
-        self._workers += [asyncio.create_task(self._reconciler.work()) for _ in range(self._config.workers)]
+        self._workers += [self._start(self._reconciler.work()) for _ in range(self._config.workers)]
         try:
             await self._lease.hold()
         except LeaseLostError as lost:
@@ -192,8 +195,16 @@ class Operator:
         self._leading = False
         await self._lease.release()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that dies must take the process along: half an operator looks healthy."""
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+            self._stop.set()
 
     def _unsynced(self) -> str | None:
         return None if self._synced else "the cluster was not read yet"

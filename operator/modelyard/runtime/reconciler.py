@@ -33,6 +33,8 @@ REFUSED_PAUSE = 15.0
 RESTLESS_TURNS = 30
 """Turns in a row that each led to another: more are not a busy Model but a decision that never comes to rest."""
 RESTLESS_PAUSE = 1.0
+TIMER_MARGIN = 0.002
+"""Timers and the clock are not the same: woken too early, a decision would only ask to be woken again."""
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +115,18 @@ class Reconciler:
         with parts.slots.reserved(key.namespace, verifications):
             parts.slots.wait(key, plan.waits_for_verification)
             if not plan.is_empty:
-                await parts.executor.execute(key.namespace, key.model, plan)
-                self._tell(key, snapshot, plan)
+                await self._execute(key, snapshot, plan)
         if not plan.waits_for_verification:
             parts.feed.wake_line(key.namespace)
         return plan
+
+    async def _execute(self, key: Key, snapshot: Snapshot, plan: Plan) -> None:
+        try:
+            await self._parts.executor.execute(key.namespace, key.model, plan)
+        except WritesFailedError:  # the commit and the Events are done nevertheless
+            self._tell(key, snapshot, plan)
+            raise
+        self._tell(key, snapshot, plan)
 
     def _rest(self, key: Key, plan: Plan) -> None:
         """Decide when to look again after a turn without failures."""
@@ -131,7 +140,7 @@ class Reconciler:
         if plan.look_again_at is not None:
             moments.append(plan.look_again_at)
         if moments:
-            parts.queue.add_later(key, (min(moments) - parts.clock()).total_seconds())
+            parts.queue.add_later(key, (min(moments) - parts.clock()).total_seconds() + TIMER_MARGIN)
         else:
             parts.queue.cancel_later(key)
 

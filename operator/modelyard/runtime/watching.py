@@ -4,6 +4,7 @@ It writes nothing: no Events, no finalizers, no annotations, no peering. `run_wa
 raises when watching cannot go on; either way the process ends, and a restart is cheap.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,9 +53,12 @@ async def login(**_: Any) -> kopf.ConnectionInfo:
 
 
 async def run_watches(
-    registry: kopf.OperatorRegistry, namespaces: Sequence[str], cleanup: Callable[[], Awaitable[None]]
+    registry: kopf.OperatorRegistry,
+    namespaces: Sequence[str],
+    stop: asyncio.Event,
+    cleanup: Callable[[], Awaitable[None]],
 ) -> None:
-    """Watch until the process is told to stop; `cleanup` runs when the watches have ended."""
+    """Watch until a signal, or until `stop`; `cleanup` runs when the watches have ended."""
 
     @kopf.on.cleanup(registry=registry)
     async def clean_up(**_: Any) -> None:
@@ -67,6 +71,7 @@ async def run_watches(
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
+        stop_flag=stop,
     )
 
 

@@ -1,0 +1,140 @@
+"""What a decision gets to see, and that it costs the same with many versions."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from modelyard.decide.snapshot import HelperPods, Snapshot
+from modelyard.observe.cache import Cache
+from modelyard.observe.keys import Key
+from modelyard.observe.slots import Slots
+from modelyard.observe.snapshot import take_snapshot
+from tests.unit.observe.objects import is_settled, managed, model, obj, rollback, verify_job, version
+
+FRAUD = Key("risk", "fraud")
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+HELPER = HelperPods(image="modelyard:test")
+
+
+class World:
+    def __init__(self) -> None:
+        self.slots = Slots(4)
+        self.cache = Cache(settled=is_settled, slots=self.slots, clock=lambda: 0.0)
+
+    def look(self, now: datetime = NOW) -> Snapshot:
+        return take_snapshot(self.cache, self.slots, HELPER, FRAUD, now)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.cache.put(model())
+    for number in range(100):
+        world.cache.put(version(str(number), settled=number < 98))
+    return world
+
+
+def test_the_first_look_holds_everything(world: World) -> None:
+    assert len(world.look().versions) == 100
+
+
+def test_later_looks_hold_what_can_still_change(world: World) -> None:
+    world.look()
+
+    assert set(world.look().versions) == {"fraud-98", "fraud-99"}
+
+
+def test_a_settled_version_is_shown_once_after_it_changed(world: World) -> None:
+    world.look()
+    world.cache.put(version("3", rv=50, settled=True))
+
+    assert set(world.look().versions) == {"fraud-3", "fraud-98", "fraud-99"}
+    assert set(world.look().versions) == {"fraud-98", "fraud-99"}
+
+
+def test_versions_that_the_status_names_are_always_shown(world: World) -> None:
+    stage = {
+        "name": "production",
+        "current": {"version": "5"},
+        "requests": [{"version": "6"}],
+        "revisions": [{"version": "5"}, {"version": "7"}, {"version": "gone"}],
+    }
+    world.cache.put(model(rv=60, stages=[stage]))
+    world.look()
+
+    assert set(world.look().versions) == {"fraud-5", "fraud-6", "fraud-7", "fraud-98", "fraud-99"}
+
+
+def test_an_edited_model_shows_everything_until_its_status_follows(world: World) -> None:
+    world.look()
+    world.cache.put(model(rv=60, generation=2, seen=1))
+    assert len(world.look().versions) == 100
+    assert len(world.look().versions) == 100
+
+    world.cache.put(model(rv=61, generation=2, seen=2))
+    assert len(world.look().versions) == 2
+
+
+def test_everything_is_shown_again_after_a_failed_turn(world: World) -> None:
+    world.look()
+    world.cache.show_all(FRAUD)
+
+    assert len(world.look().versions) == 100
+    assert len(world.look().versions) == 2
+
+
+def test_everything_is_shown_when_the_model_comes_back(world: World) -> None:
+    world.look()
+    world.cache.remove(model(rv=70))
+    assert world.look().model is None
+    world.cache.put(model(rv=71, uid="second"))
+
+    assert len(world.look().versions) == 100
+
+
+def test_answered_rollbacks_are_shown_once_after_they_changed(world: World) -> None:
+    world.look()
+    world.cache.put(rollback("open"))
+    world.cache.put(rollback("applied", outcome="Applied"))
+    assert [each["metadata"]["name"] for each in world.look().rollbacks] == ["applied", "open"]
+
+    assert [each["metadata"]["name"] for each in world.look().rollbacks] == ["open"]
+
+
+def test_objects_of_other_models_and_namespaces_are_not_shown(world: World) -> None:
+    world.cache.put(managed("Service", "churn-production", of="churn"))
+    world.cache.put(managed("Service", "fraud-production", namespace="other"))
+    world.cache.put(managed("Service", "fraud-staging"))
+
+    assert set(world.look().services) == {"fraud-staging"}
+
+
+def test_conflicts_are_shown_until_they_are_to_be_looked_at_again(world: World) -> None:
+    world.cache.conflict(FRAUD, "Service", "fraud-production", NOW + timedelta(seconds=60))
+
+    assert world.look().conflicts == {("Service", "fraud-production")}
+    assert world.look(NOW + timedelta(seconds=60)).conflicts == frozenset()
+
+
+def test_the_whole_snapshot() -> None:
+    world = World()
+    world.cache.put(model())
+    world.cache.put(obj("Approval", "yes", 1, spec={"model": "fraud"}))
+    world.cache.put(managed("Deployment", "fraud-a"))
+    world.cache.put(managed("ConfigMap", "fraud-production"))
+    world.cache.put(verify_job("fraud-verify-x"))
+    world.cache.put(managed("Pod", "fraud-a-x", spec={"nodeName": "n1", "containers": [{"name": "server"}]}))
+    world.cache.put(managed("EndpointSlice", "fraud-production-x"))
+
+    seen = world.look()
+
+    assert seen.namespace == "risk"
+    assert seen.name == "fraud"
+    assert seen.model is not None
+    assert list(seen.deployments) == ["fraud-a"]
+    assert list(seen.configmaps) == ["fraud-production"]
+    assert list(seen.jobs) == ["fraud-verify-x"]
+    assert [each["spec"] for each in seen.pods] == [{"nodeName": "n1"}]
+    assert len(seen.approvals) == len(seen.endpointslices) == 1
+    assert seen.free_verifications == 3
+    assert seen.helper is HELPER
