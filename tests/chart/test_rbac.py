@@ -1,0 +1,116 @@
+"""The operator's rights, compared as a whole with the table of what it needs: one verb more fails here."""
+
+from itertools import product
+
+import pytest
+
+from .helm import Helm, Manifest
+
+Rights = set[tuple[str, str]]
+"""(verb, resource with its group, resource name or nothing)."""
+
+READ = ("get", "list", "watch")
+STATUS = ("get", "patch", "update")
+WRITE = (*READ, "create", "patch", "delete")
+
+
+def rights(*table: tuple[tuple[str, ...], tuple[str, ...]]) -> Rights:
+    return {pair for verbs, resources in table for pair in product(verbs, resources)}
+
+
+KINDS = tuple(f"{kind}.modelyard.dev" for kind in ("models", "modelversions", "approvals", "rollbacks"))
+STATUSES = tuple(f"{kind}/status.modelyard.dev" for kind in ("models", "modelversions", "approvals", "rollbacks"))
+IN_NAMESPACES = rights(
+    (READ, KINDS),
+    (STATUS, STATUSES),
+    (WRITE, ("deployments.apps", "services", "configmaps")),
+    (("get", "patch", "update"), ("deployments/scale.apps",)),
+    ((*READ, "create", "delete"), ("jobs.batch",)),
+    (READ, ("pods", "endpointslices.discovery.k8s.io")),
+    (("create", "patch"), ("events", "events.events.k8s.io")),
+)
+DEFINITIONS = rights((READ, ("customresourcedefinitions.apiextensions.k8s.io",)))
+NAMESPACES = rights((READ, ("namespaces",)))
+LEASE = rights((("create",), ("leases.coordination.k8s.io",))) | rights(
+    (("get", "update", "patch"), ("leases.coordination.k8s.io modelyard",))
+)
+
+
+def granted(role: Manifest) -> Rights:
+    """A role as a set of pairs, so that how its rules are grouped does not matter."""
+    found: Rights = set()
+    for rule in role["rules"]:
+        assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+        for verb, group, resource, name in product(
+            rule["verbs"], rule["apiGroups"], rule["resources"], rule.get("resourceNames", [""])
+        ):
+            found.add((verb, f"{resource}{'.' if group else ''}{group} {name}".rstrip()))
+    return found
+
+
+def roles(objects: list[Manifest]) -> dict[tuple[str, str, str], Rights]:
+    """The roles bound to the operator: (kind, namespace, name) -> rights."""
+    by_name = {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each
+        for each in objects
+        if each["kind"] in ("Role", "ClusterRole")
+    }
+    bound = {}
+    for binding in objects:
+        if binding["kind"] in ("RoleBinding", "ClusterRoleBinding"):
+            assert binding["subjects"] == [
+                {"kind": "ServiceAccount", "name": "modelyard", "namespace": "modelyard-system"}
+            ]
+            key = (binding["roleRef"]["kind"], binding["metadata"].get("namespace", ""), binding["roleRef"]["name"])
+            bound[key] = granted(by_name[key])
+    return bound
+
+
+def test_all_namespaces(objects: list[Manifest]) -> None:
+    assert roles(objects) == {
+        ("ClusterRole", "", "modelyard-system:modelyard"): IN_NAMESPACES | DEFINITIONS | NAMESPACES,
+        ("Role", "modelyard-system", "modelyard-leader-election"): LEASE,
+    }
+
+
+def test_some_namespaces(helm: Helm) -> None:
+    """The rights in the cluster shrink to reading definitions, which hold nobody's data."""
+    objects = helm.render("--set=watchNamespaces={risk,search},rbac.userRoles=false")
+    assert roles(objects) == {
+        ("ClusterRole", "", "modelyard-system:modelyard"): DEFINITIONS,
+        ("Role", "risk", "modelyard"): IN_NAMESPACES,
+        ("Role", "search", "modelyard"): IN_NAMESPACES,
+        ("Role", "modelyard-system", "modelyard-leader-election"): LEASE,
+    }
+    assert [each["kind"] for each in objects].count("ClusterRole") == 1
+
+
+def test_nothing_when_rights_are_given_elsewhere(helm: Helm) -> None:
+    kinds = {each["kind"] for each in helm.render("--set=rbac.create=false")}
+    assert kinds.isdisjoint({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
+
+
+@pytest.mark.parametrize("arguments", [(), ("--set=watchNamespaces={risk}",)], ids=["everywhere", "one namespace"])
+def test_no_role_has_a_wildcard_or_reaches_secrets(helm: Helm, arguments: tuple[str, ...]) -> None:
+    """Of every role in the chart, the users' too."""
+    for role in (each for each in helm.render(*arguments) if each["kind"] in ("Role", "ClusterRole")):
+        words = {word for rule in role["rules"] for part in rule.values() for word in part}
+        forbidden = {"*", "secrets", "impersonate", "escalate", "bind", "pods/exec"}
+        assert words.isdisjoint(forbidden), role["metadata"]["name"]
+
+
+def test_what_users_get(objects: list[Manifest]) -> None:
+    """Nobody gets status, and approving comes with neither role."""
+    by_name = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ClusterRole"}
+    viewer, editor = by_name["modelyard-viewer"], by_name["modelyard-editor"]
+    change = ("create", "update", "patch", "delete", "deletecollection")
+    assert granted(viewer) == rights((READ, KINDS))
+    assert granted(editor) == rights((change, tuple(kind for kind in KINDS if "approvals" not in kind)))
+    assert aggregated(viewer) == {"view", "edit", "admin"}
+    assert aggregated(editor) == {"edit", "admin"}
+
+
+def aggregated(role: Manifest) -> set[str]:
+    """The built-in roles that Kubernetes adds this one to."""
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    return {label.removeprefix(prefix) for label in role["metadata"]["labels"] if label.startswith(prefix)}
