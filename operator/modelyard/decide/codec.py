@@ -46,7 +46,7 @@ def dump(value: Any) -> Any:
 def load(kind: type[T], data: Mapping[str, Any]) -> T:
     """Read a dataclass back. Raises ValueError or TypeError when the data cannot be one."""
     found = {}
-    for name, key, hint in _fields(kind):
+    for name, key, hint in _fields(typing.cast("Any", kind)):
         item = data.get(key)
         if item is not None:
             found[name] = _convert(hint, item)

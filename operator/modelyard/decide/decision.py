@@ -1,0 +1,165 @@
+"""One decision on one Model: from a snapshot and the time to the Plan. The table of contents of this package.
+
+1. understand the Model's spec (`spec`, `world`) and read what is remembered of it (`state`, `recovery`);
+2. register who asks for which stage (`requests`);
+3. judge every version's artifact (`verification`);
+4. advance every stage (`stage`, with `targets`, `rollback`, `progress`);
+5. derive the writes: the commit, Services and Deployments (`serving`), Jobs, statuses, Events.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from modelyard.api import names
+from modelyard.api.reasons import RollbackReason, VersionReason
+from modelyard.decide import (
+    bytes_check,
+    events,
+    recovery,
+    requests,
+    serving,
+    stage,
+    statuses,
+    summary,
+    verification,
+)
+from modelyard.decide.conditions import condition
+from modelyard.decide.plan import Action, ApplyStatus, Commit, Delete, Plan
+from modelyard.decide.snapshot import Obj, Snapshot
+from modelyard.decide.stage import StageOutcome
+from modelyard.decide.state import ModelState, StageState, Transition
+from modelyard.decide.verification import Verifications
+from modelyard.decide.versions import Version
+from modelyard.decide.world import World
+
+
+def decide(seen: Snapshot, now: datetime) -> Plan:
+    """What is to be done for this Model now. Reads no clock, no network, no log."""
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    if seen.model is None:
+        return _orphans(seen, now)
+    if "deletionTimestamp" in seen.model["metadata"]:
+        return Plan()
+    return _decide(World.of(seen, seen.model, now), seen.model)
+
+
+def _decide(world: World, model: Obj) -> Plan:
+    before = ModelState.parse(model.get("status") or {})
+    fresh = not before.stages
+    state = recovery.recover(world, before) if fresh else before
+    for spec in world.stages:
+        known = state.stages.get(spec.name) or StageState(spec.name)
+        state = state.with_stage(requests.register(world, spec, known))
+    verified = verification.judge(world, state)
+    outcomes, transitions = _advance(world, state, verified, fresh=fresh)
+    state = replace(state, stages={**state.stages, **{name: o.state for name, o in outcomes.items()}})
+    for transition in transitions:
+        state = state.record(transition)
+    state = _effective_times(state)
+    state, removals = _removed(world, state)
+    version_writes = tuple(statuses.version_statuses(world, state, outcomes, verified.verdicts))
+    actions: list[Action] = []
+    for outcome in outcomes.values():
+        actions += serving.actions(world, outcome)
+    actions += removals
+    actions += verified.jobs
+    for outcome in outcomes.values():
+        actions += bytes_check.job(world, outcome.spec, outcome.state)
+    actions += version_writes
+    actions += statuses.rollback_statuses(world, state)
+    actions += statuses.approval_statuses(world)
+    status = summary.model_status(world, state, outcomes)
+    changed = status != (model.get("status") or {})
+    return Plan(
+        commit=Commit(world.seen.name, model["metadata"]["resourceVersion"], status) if changed else None,
+        actions=tuple(actions),
+        events=tuple(events.events(world, before, state, transitions, version_writes)),
+        look_again_at=_look_again_at(world, verified, outcomes),
+        waits_for_verification=verified.waits_for_slot,
+    )
+
+
+def _advance(
+    world: World, state: ModelState, verified: Verifications, *, fresh: bool
+) -> tuple[dict[str, StageOutcome], tuple[Transition, ...]]:
+    outcomes: dict[str, StageOutcome] = {}
+    transitions: tuple[Transition, ...] = ()
+    for spec in world.stages:
+        outcome = stage.advance(world, spec, state.stages[spec.name], verified.verdicts, fresh=fresh)
+        outcome = replace(outcome, state=serving.remember_replicas(world, outcome))
+        outcome = replace(outcome, state=bytes_check.observe(world, spec, outcome.state))
+        outcomes[spec.name] = outcome
+        transitions += outcome.transitions
+    return outcomes, transitions
+
+
+def _effective_times(state: ModelState) -> ModelState:
+    """Write into the history when the last move of each stage became effective."""
+    lines = list(state.transitions)
+    for index, line in enumerate(lines):
+        known = state.stages.get(line.stage)
+        current = known.current if known else None
+        if line.effective_at is None and current and line.sequence == current.sequence and line.sequence:
+            lines[index] = replace(line, effective_at=current.effective_since)
+    return replace(state, transitions=tuple(lines))
+
+
+def _removed(world: World, state: ModelState) -> tuple[ModelState, list[Action]]:
+    """Take down stages that were suspended and then taken out of the spec; others serve on."""
+    removals: list[Action] = []
+    for spec in summary.removed_stages(world, state):
+        if state.stages[spec.name].current and not state.stages[spec.name].suspended:
+            continue
+        state = replace(state, stages={n: s for n, s in state.stages.items() if n != spec.name})
+        for kind, objects in (
+            ("Service", world.seen.services),
+            ("ConfigMap", world.seen.configmaps),
+            ("Deployment", world.seen.deployments),
+        ):
+            removals += [
+                Delete(kind, name, obj["metadata"]["uid"])
+                for name, obj in objects.items()
+                if (obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE) == spec.name
+            ]
+    return state, removals
+
+
+def _look_again_at(world: World, verified: Verifications, outcomes: dict[str, StageOutcome]) -> datetime | None:
+    moments = [verified.look_again_at]
+    for outcome in outcomes.values():
+        moments += [outcome.look_again_at, bytes_check.due_at(world, outcome.spec, outcome.state)]
+    for job in world.seen.jobs.values():
+        for done in (job.get("status") or {}).get("conditions") or ():
+            if done["type"] in ("Complete", "Failed") and verification.job_result(world, job) is None:
+                moments.append(world.now + verification.RESULT_GRACE)
+    return min((moment for moment in moments if moment), default=None)
+
+
+def _orphans(seen: Snapshot, now: datetime) -> Plan:
+    """Versions and Rollbacks of a Model that does not exist: say so, and do nothing else."""
+    text = f"there is no Model {seen.name!r} in namespace {seen.namespace!r}; create it"
+    writes: list[Action] = []
+    for obj in seen.versions.values():
+        version = Version(obj)
+        conditions = [
+            condition(
+                version.status.get("conditions") or (), kind, None if kind == "Verified" else False,
+                VersionReason.MODEL_NOT_FOUND, text, generation=version.generation, now=now,
+            )
+            for kind in ("Verified", "Ready")
+        ]  # fmt: skip
+        status = {**version.status, "observedGeneration": version.generation, "conditions": conditions}
+        if status != version.status:
+            writes.append(ApplyStatus("ModelVersion", version.name, version.uid, status))
+    for obj in seen.rollbacks:
+        if (obj.get("status") or {}).get("outcome") in ("Applied", "Refused"):
+            continue
+        known = (obj.get("status") or {}).get("conditions") or ()
+        generation = obj["metadata"].get("generation", 1)
+        both = [
+            condition(known, kind, False, RollbackReason.MODEL_NOT_FOUND, text, generation=generation, now=now)
+            for kind in ("Applied", "Ready")
+        ]
+        refused = {"observedGeneration": generation, "outcome": "Refused", "conditions": both}
+        writes.append(ApplyStatus("Rollback", obj["metadata"]["name"], obj["metadata"]["uid"], refused))
+    return Plan(actions=tuple(writes))

@@ -1,0 +1,127 @@
+"""What is worth telling? Kubernetes Events from the difference between two states, published after the write."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from modelyard.api.reasons import EventReason
+from modelyard.decide.plan import ApplyStatus, EventNote
+from modelyard.decide.state import Cause, ModelState, Request, StageState, Step, Transition
+from modelyard.decide.world import World
+
+_REASONS = {
+    Cause.PROMOTED: EventReason.VERSION_PROMOTED,
+    Cause.ROLLED_BACK: EventReason.VERSION_ROLLED_BACK,
+    Cause.SUCCEEDED: EventReason.SUCCESSOR_TOOK_OVER,
+    Cause.RECONFIGURED: EventReason.VERSION_RECONFIGURED,
+    Cause.SUSPENDED: EventReason.STAGE_SUSPENDED,
+    Cause.RESUMED: EventReason.STAGE_RESUMED,
+    Cause.PAUSED: EventReason.STAGE_PAUSED,
+    Cause.UNPAUSED: EventReason.STAGE_UNPAUSED,
+}
+
+
+def events(
+    world: World,
+    before: ModelState,
+    after: ModelState,
+    transitions: Iterable[Transition],
+    statuses: Iterable[ApplyStatus],
+) -> Iterator[EventNote]:
+    """Everything that happened in this decision, in order."""
+    for transition in transitions:
+        yield from _of_transition(world, transition)
+    for stage in after.stages.values():
+        yield from _of_requests(world, before.stages.get(stage.name), stage)
+        yield from _of_rollbacks(world, before.stages.get(stage.name), stage)
+    for write in statuses:
+        if write.kind == "ModelVersion":
+            yield from _of_version(world, write)
+
+
+def _of_transition(world: World, moved: Transition) -> Iterator[EventNote]:
+    to = moved.to.version if moved.to else "none"
+    origin = f" after version {moved.from_.version!r}" if moved.from_ else ""
+    texts = {
+        Cause.PROMOTED: f"stage {moved.stage!r} serves version {to!r}{origin}",
+        Cause.ROLLED_BACK: f"stage {moved.stage!r} went back to version {to!r}{origin}: {moved.reason}",
+        Cause.SUCCEEDED: f"stage {moved.stage!r} went to version {to!r}{origin}, which nobody asks for any more",
+        Cause.RECONFIGURED: f"stage {moved.stage!r} serves version {to!r} with the changed template",
+        Cause.SUSPENDED: f"stage {moved.stage!r} is suspended and scaled to zero",
+        Cause.RESUMED: f"stage {moved.stage!r} is resumed",
+        Cause.PAUSED: f"stage {moved.stage!r} is paused: its version changes by rollback only",
+        Cause.UNPAUSED: f"stage {moved.stage!r} is no longer paused",
+    }
+    cause = Cause(moved.type)
+    yield _on_model(world, "Normal", _REASONS[cause], texts[cause])
+    version = world.versions.get(to)
+    if version and cause in (Cause.PROMOTED, Cause.ROLLED_BACK, Cause.SUCCEEDED):
+        yield EventNote("ModelVersion", version.name, version.uid, "Normal", _REASONS[cause], texts[cause])
+
+
+def _of_requests(world: World, before: StageState | None, after: StageState) -> Iterator[EventNote]:
+    known: Mapping[str, Request] = {r.id: r for r in before.requests} if before else {}
+    for request in after.requests:
+        previous = known.get(request.id)
+        version = world.versions.get(request.version)
+        if previous is None and request.is_open and version:
+            text = f"version {request.version!r} asks for stage {after.name!r} (place {request.place})"
+            yield EventNote("ModelVersion", version.name, version.uid, "Normal", EventReason.STAGE_REQUESTED, text)
+        if request.is_open or (previous and previous.ended):
+            continue
+        bad = request.ended in (Step.FAILED, Step.REJECTED, Step.ROLLED_BACK)
+        kind: Literal["Normal", "Warning"] = "Warning" if bad else "Normal"
+        text = (
+            f"the request of version {request.version!r} for stage {after.name!r} ended: {request.ended} "
+            f"({request.ended_reason}): {request.ended_message}"
+        )
+        if version and version.uid == request.uid:
+            yield EventNote("ModelVersion", version.name, version.uid, kind, EventReason.REQUEST_ENDED, text)
+        else:
+            yield _on_model(world, kind, EventReason.REQUEST_ENDED, text)
+
+
+def _of_rollbacks(world: World, before: StageState | None, after: StageState) -> Iterator[EventNote]:
+    handled = {h.uid for h in before.handled_rollbacks} if before else set()
+    objects = {obj["metadata"]["uid"]: obj["metadata"]["name"] for obj in world.seen.rollbacks}
+    for entry in after.handled_rollbacks:
+        if entry.uid in handled or entry.uid not in objects:
+            continue
+        name = objects[entry.uid]
+        if entry.outcome == "Applied":
+            text = f"stage {after.name!r} went from version {entry.from_version!r} to {entry.to_version!r}"
+            yield EventNote("Rollback", name, entry.uid, "Normal", EventReason.VERSION_ROLLED_BACK, text)
+        else:
+            text = f"{entry.reason}: {entry.message}"
+            yield EventNote("Rollback", name, entry.uid, "Warning", EventReason.ROLLBACK_REFUSED, text)
+    pending = after.rollback
+    if pending and pending.uid in objects and (before is None or before.rollback != pending):
+        text = f"stage {after.name!r} goes back as soon as the target's pods are ready; the present version serves on"
+        yield EventNote("Rollback", pending.name, pending.uid, "Normal", EventReason.ROLLBACK_ACCEPTED, text)
+
+
+def _of_version(world: World, write: ApplyStatus) -> Iterator[EventNote]:
+    obj = next((v.obj for v in world.versions.values() if v.uid == write.uid), None)
+    before = (obj.get("status") or {}) if obj else {}
+    old, new = before.get("verification") or {}, write.status.get("verification") or {}
+
+    def note(kind: Literal["Normal", "Warning"], reason: EventReason, text: str) -> EventNote:
+        return EventNote("ModelVersion", write.name, write.uid, kind, reason, text)
+
+    if new.get("state") != old.get("state") and new.get("state") == "Passed":
+        text = f"{new.get('message', 'verified')}: {write.status.get('digest')}"
+        yield note("Normal", EventReason.VERSION_VERIFIED, text)
+    if new.get("state") != old.get("state") and new.get("state") == "Failed":
+        text = f"{new.get('reason')}: {new.get('message')}"
+        yield note("Warning", EventReason.VERIFICATION_FAILED, text)
+    if new.get("attempt", 0) > old.get("attempt", 0) and new.get("state") == "Pending":
+        text = f"{new.get('reason')}: {new.get('message')}"
+        yield note("Warning", EventReason.VERIFICATION_RETRIED, text)
+    request, known = write.status.get("request") or {}, before.get("request") or {}
+    held = request.get("step") == Step.HELD
+    if held and (known.get("step"), known.get("reason")) != (Step.HELD, request.get("reason")):
+        text = f"{request.get('reason')}: {request.get('message', '')}"
+        yield note("Warning", EventReason.REQUEST_HELD, text)
+
+
+def _on_model(world: World, kind: Literal["Normal", "Warning"], reason: EventReason, text: str) -> EventNote:
+    return EventNote("Model", world.seen.name, world.uid, kind, reason, text)

@@ -1,0 +1,200 @@
+"""Who asks for a stage, and in which order?
+
+A request is known by its identity (the object's uid and generation, or the annotation modelyard.dev/request) and
+gets its place in the stage's order when first seen. What is no longer asked for is Withdrawn; what ended stays
+ended until it is asked for anew.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from modelyard.api import names
+from modelyard.api.reasons import VersionReason
+from modelyard.decide.codec import parse_time
+from modelyard.decide.spec import StageSpec
+from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEPT, Request, StageState, Step
+from modelyard.decide.versions import Version, is_older, natural_key
+from modelyard.decide.world import World
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an object asks for now."""
+
+    request: Request
+    created: datetime
+    at_creation: bool
+    recorded_step: str = ""
+    """What the version's status says of this very request, when the Model's state does not know it."""
+
+    def is_of(self, request: Request) -> bool:
+        """Whether a remembered request is this wish."""
+        mine = self.request
+        if mine.source != request.source:
+            return False
+        if mine.source == "Model":
+            return mine.version == request.version and _nonce(mine) == _nonce(request)
+        # Taking the annotation away asks for nothing new.
+        same = (mine.uid, mine.generation) == (request.uid, request.generation)
+        return same and (_nonce(mine) in ("", _nonce(request)))
+
+
+def _nonce(request: Request) -> str:
+    return request.id.partition("/")[2].partition("/")[2]
+
+
+def wishes(world: World, stage: StageSpec) -> tuple[Wish, ...]:
+    """What is asked of a stage now: by the Model's own line alone where it has one, else by the versions."""
+    if stage.version is not None:
+        return (_line_wish(world, stage, stage.version),)
+    return tuple(_version_wish(v) for v in world.versions.values() if v.stage == stage.name)
+
+
+def _line_wish(world: World, stage: StageSpec, version: str) -> Wish:
+    metadata = world.model["metadata"]
+    annotations = metadata.get("annotations") or {}
+    generation = int(metadata.get("generation", 1))
+    nonce = annotations.get(names.ANNOTATION_REQUEST, "")
+    request = Request(
+        id=f"{world.uid}/{generation}" + (f"/{nonce}" if nonce else ""),
+        version=version,
+        place=0,
+        source="Model",
+        uid=world.uid,
+        generation=generation,
+        requested_by=annotations.get(names.ANNOTATION_REQUESTED_BY, ""),
+        requested_at=world.now,
+        reason=annotations.get(names.ANNOTATION_REASON, ""),
+    )
+    # The line is an edit of its own even when the Model is created with it: it says what it wants.
+    return Wish(request, created=parse_time(metadata["creationTimestamp"]), at_creation=False)
+
+
+def _version_wish(version: Version) -> Wish:
+    recorded = version.recorded_request if version.recorded_request.get("id") == version.request_id else {}
+    request = Request(
+        id=version.request_id,
+        version=version.version,
+        place=int(recorded.get("place") or 0),
+        uid=version.uid,
+        generation=version.generation,
+        requested_by=version.annotations.get(names.ANNOTATION_REQUESTED_BY, ""),
+        requested_at=version.requested_at,
+        reason=version.annotations.get(names.ANNOTATION_REASON, ""),
+        served=recorded.get("step") in (Step.SERVING, Step.STANDING_BY),
+    )
+    step = str(recorded.get("step", ""))
+    return Wish(request, version.created, version.asked_at_creation, recorded_step=step)
+
+
+def register(world: World, stage: StageSpec, state: StageState) -> StageState:
+    """Withdraw what is no longer asked for and give new requests their places."""
+    asked = wishes(world, stage)
+    state = _withdraw(world, stage, state, asked)
+    new = [wish for wish in asked if not _is_known(state, wish)]
+    if new:
+        state = _place(world, state, new)
+    return _bound(world, state)
+
+
+def _withdraw(world: World, stage: StageSpec, state: StageState, asked: Iterable[Wish]) -> StageState:
+    asked = tuple(asked)
+    for request in state.open_requests:
+        if not any(wish.is_of(request) for wish in asked):
+            message = _why_withdrawn(world, stage, request)
+            ended = request.end(Step.WITHDRAWN, VersionReason.WITHDRAWN, message, world.now)
+            state = state.with_request(ended)
+    return state
+
+
+def _why_withdrawn(world: World, stage: StageSpec, request: Request) -> str:
+    if request.source == "ModelVersion" and stage.version is not None:
+        return f"the Model names version {stage.version!r} for stage {stage.name!r} itself"
+    if request.source == "Model":
+        return f"the Model no longer names version {request.version!r} for stage {stage.name!r}"
+    version = world.versions.get(request.version)
+    if version is None or version.uid != request.uid:
+        return "the ModelVersion was deleted"
+    if version.generation == request.generation:
+        return "it was asked for anew (modelyard.dev/request)"
+    return f"spec.stage was changed to {version.stage or 'none'!r}"
+
+
+def _is_known(state: StageState, wish: Wish) -> bool:
+    """Whether a wish has been placed, or has ended, before."""
+    if wish.recorded_step in ENDED:
+        return True
+    for request in state.requests:
+        # The Model's line, taken back and written again, asks anew; so its withdrawn requests do not count.
+        retired = request.source == "Model" and request.ended == Step.WITHDRAWN
+        if wish.is_of(request) and not retired:
+            return True
+    return False
+
+
+def _place(world: World, state: StageState, new: list[Wish]) -> StageState:
+    """Place new requests behind all others; on a stage that never served, order all of them by version."""
+    returning = [wish for wish in new if wish.request.place]
+    fresh = sorted((w for w in new if not w.request.place), key=lambda w: _order(w.request, w.created))
+    requests = [*state.requests, *(wish.request for wish in returning)]
+    last = max([state.last_place, *(r.place for r in requests)])
+    for wish in fresh:
+        last += 1
+        requests.append(_placed(world, state, wish, last))
+    if state.current is None and state.sequence == 0:
+        requests = _reordered(world, requests)
+    return replace(state, requests=tuple(requests), last_place=last)
+
+
+def _placed(world: World, state: StageState, wish: Wish, place: int) -> Request:
+    request = replace(wish.request, place=place)
+    current = state.current
+    if current and wish.at_creation and is_older(request.version, than=current.version):
+        message = (
+            f"version {current.version!r} serves and is higher; to serve this one all the same, set the annotation "
+            f"{names.ANNOTATION_REQUEST} to a new value"
+        )
+        return request.end(Step.SUPERSEDED, VersionReason.OLDER_THAN_CURRENT, message, world.now)
+    return request
+
+
+def _reordered(world: World, requests: list[Request]) -> list[Request]:
+    places = sorted(r.place for r in requests if r.is_open)
+    created = {v.version: v.created for v in world.versions.values()}
+    waiting = sorted((r for r in requests if r.is_open), key=lambda r: _order(r, created.get(r.version, world.now)))
+    ended = [r for r in requests if not r.is_open]
+    return [*ended, *(replace(r, place=place) for r, place in zip(waiting, places, strict=True))]
+
+
+def _order(request: Request, created: datetime) -> tuple[tuple[tuple[int, int, str], ...], datetime, str]:
+    return natural_key(request.version), created, request.id
+
+
+def _bound(world: World, state: StageState) -> StageState:
+    """Keep the memory of a stage bounded: see the constants in `state`."""
+    surplus = [r for r in state.open_requests if not r.served]
+    surplus = sorted(surplus, key=lambda r: -r.place)[OPEN_REQUESTS_KEPT:]
+    message = f"more than {OPEN_REQUESTS_KEPT} requests were open at this stage; set modelyard.dev/request to ask anew"
+    for request in surplus:
+        ended = request.end(Step.SUPERSEDED, VersionReason.SUPERSEDED, message, world.now)
+        state = state.with_request(ended)
+    return state
+
+
+def forget(world: World, state: StageState) -> StageState:
+    """Forget ended requests whose end the version's own status has on record, but for the newest few."""
+    ended = sorted((r for r in state.requests if not r.is_open), key=lambda r: -r.place)
+    kept = {r.id for r in ended[:ENDED_REQUESTS_KEPT]}
+    line = next((r.id for r in ended if r.source == "Model"), None)
+
+    def is_needed(request: Request) -> bool:
+        if request.is_open or request.id in kept or request.id == line:
+            return True
+        version = world.versions.get(request.version)
+        if version is None or version.uid != request.uid:
+            return False
+        recorded = version.recorded_request
+        return version.request_id == request.id and recorded.get("step") not in ENDED
+
+    return replace(state, requests=tuple(r for r in state.requests if is_needed(r)))

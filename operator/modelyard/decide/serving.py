@@ -1,0 +1,200 @@
+"""Which writes bring a stage's Service, ConfigMap and Deployments to where its pointer says?
+
+The Service comes first: it is what moves traffic. Deployments are made, scaled and deleted, never rewritten.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from modelyard.api import names
+from modelyard.decide import codec, manifests, progress, targets
+from modelyard.decide.plan import Action, Apply, Create, Delete, Patch
+from modelyard.decide.revisions import Built
+from modelyard.decide.snapshot import Obj
+from modelyard.decide.spec import ServingSpec, StageSpec
+from modelyard.decide.stage import StageOutcome, settled_at
+from modelyard.decide.state import Revision, StageState
+from modelyard.decide.world import World
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A Deployment that should exist."""
+
+    revision: Revision
+    replicas: int | None
+    """None: as it is."""
+    built: Built | None
+
+
+def remember_replicas(world: World, outcome: StageOutcome) -> StageState:
+    """Keep the number of pods that a stage is about to lose to a suspension, for the way back."""
+    stage, state = outcome.spec, outcome.state
+    present = world.deployment(stage, state.current.revision) if state.current else None
+    running = int(present["spec"].get("replicas", 1)) if present else 0
+    if _is_down(outcome):
+        return replace(state, replicas_before_suspend=running) if running else state
+    return replace(state, replicas_before_suspend=None) if running else state
+
+
+def actions(world: World, outcome: StageOutcome) -> tuple[Action, ...]:
+    """The writes of one stage, in order."""
+    return (*_pointer(world, outcome), *_deployments(world, outcome))
+
+
+def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
+    """Service and ConfigMap of the stage's pointer."""
+    stage, state = outcome.spec, outcome.state
+    if state.current is None:
+        return
+    wanted = [(world.seen.configmaps, manifests.configmap(world, stage, state, state.current), "data")]
+    if stage.serving:
+        service = manifests.service(world, stage, state, state.current)
+        wanted.insert(0, (world.seen.services, service, "spec"))
+    for known, manifest, part in wanted:
+        name = manifest["metadata"]["name"]
+        if (manifest["kind"], name) in world.seen.conflicts:
+            continue
+        present = known.get(name)
+        if present is None:
+            yield Create(manifest)
+        elif _differs(present, manifest, part):
+            yield Apply(manifest)
+    yield from _surplus_services(world, stage)
+
+
+def _differs(present: Obj, manifest: Mapping[str, Any], part: str) -> bool:
+    """Whether what we write differs from what there is; the annotated state is as of the last move only."""
+    sequence = manifest["metadata"]["annotations"][names.ANNOTATION_SEQUENCE]
+    if (present["metadata"].get("annotations") or {}).get(names.ANNOTATION_SEQUENCE) != sequence:
+        return True
+    labels = present["metadata"].get("labels") or {}
+    if not manifest["metadata"]["labels"].items() <= labels.items():
+        return True
+    if part == "data":
+        return bool(present.get("data") != manifest["data"])
+    spec, mine = present["spec"], manifest["spec"]
+    ports = [{key: port.get(key) for key in mine["ports"][0]} for port in spec.get("ports") or ()]
+    return bool(spec.get("selector") != mine["selector"] or ports != mine["ports"])
+
+
+def _surplus_services(world: World, stage: StageSpec) -> Iterator[Action]:
+    """Services of this stage under a name that it no longer has."""
+    name = stage.serving.service_name if stage.serving else None
+    for service in world.seen.services.values():
+        metadata = service["metadata"]
+        mine = (metadata.get("labels") or {}).get(names.LABEL_STAGE) == stage.name
+        if mine and metadata["name"] != name and "deletionTimestamp" not in metadata:
+            yield Delete("Service", metadata["name"], metadata["uid"])
+
+
+def _deployments(world: World, outcome: StageOutcome) -> Iterator[Action]:
+    stage = outcome.spec
+    wanted = {item.revision.hash: item for item in _wanted(world, outcome)} if stage.serving else {}
+    prefix = f"{stage.object_name}-"
+    for item in wanted.values():
+        present = world.deployment(stage, item.revision.hash)
+        if present is None:
+            yield from _create(world, stage, item)
+        elif item.replicas is not None and present["spec"].get("replicas", 1) != item.replicas:
+            body = {"spec": {"replicas": item.replicas}}
+            yield Patch("Deployment", present["metadata"]["name"], body, "scale")
+        yield from _restart(world, outcome, item.revision, present)
+    for name, present in world.seen.deployments.items():
+        metadata = present["metadata"]
+        labels = metadata.get("labels") or {}
+        surplus = labels.get(names.LABEL_STAGE) == stage.name and name.removeprefix(prefix) not in wanted
+        if surplus and "deletionTimestamp" not in metadata and _may_go(world, outcome):
+            yield Delete("Deployment", name, metadata["uid"])
+
+
+def _may_go(world: World, outcome: StageOutcome) -> bool:
+    """Whether surplus Deployments may go: not while the stage's switch is still under way."""
+    if outcome.state.current is None:
+        return True
+    settled = settled_at(outcome.state)
+    return settled is not None and world.now >= settled
+
+
+def _create(world: World, stage: StageSpec, item: _Wanted) -> Iterator[Action]:
+    if item.built is None or item.built.template is None:
+        return
+    version = world.versions.get(item.revision.version)
+    pinned = (version.status.get("artifact") or {}).get("objects") if version else None
+    objects = [[entry["path"], entry["versionId"]] for entry in pinned] if pinned else None
+    replicas = 1 if item.replicas is None else item.replicas
+    revision = replace(item.revision, served_from=None, served_until=None, warm_until=None)
+    yield Create(manifests.deployment(world, stage, revision, item.built.template, replicas, objects))
+
+
+def _wanted(world: World, outcome: StageOutcome) -> Iterator[_Wanted]:
+    """Every Deployment the stage should have; of two for one revision, the later entry counts."""
+    stage, state = outcome.spec, outcome.state
+    assert stage.serving is not None
+    full = targets.wanted_replicas(world, stage, state)
+    settled = settled_at(state)
+    for revision in state.revisions:
+        built = targets.rebuild(world, stage, revision)
+        yield _Wanted(revision, _kept_replicas(world, stage.serving, revision, settled, full), built)
+    for target in outcome.targets:
+        if not target.progress.failed:
+            yield _Wanted(target.revision, full, target.built)
+    current = state.revision(state.current.revision) if state.current else None
+    if current:
+        built = targets.rebuild(world, stage, current)
+        yield _Wanted(current, _current_replicas(world, outcome), built)
+
+
+def _kept_replicas(
+    world: World, serving: ServingSpec, revision: Revision, settled: datetime | None, full: int
+) -> int | None:
+    """Replicas of a revision that is kept beside the current one."""
+    if settled is None or world.now < settled:
+        return None  # it may still receive requests
+    if revision.good and revision.warm_until and world.now < revision.warm_until:
+        return full if serving.keep_warm_replicas is None else serving.keep_warm_replicas
+    return 0
+
+
+def _current_replicas(world: World, outcome: StageOutcome) -> int | None:
+    """Replicas of the current revision; None where somebody else owns the number."""
+    stage, state = outcome.spec, outcome.state
+    assert stage.serving is not None
+    if _is_down(outcome):
+        return 0
+    if stage.serving.replicas is not None:
+        return stage.serving.replicas
+    present = world.deployment(stage, state.current.revision) if state.current else None
+    if present is None:
+        return state.replicas_before_suspend or 1
+    asleep = present["spec"].get("replicas", 1) == 0 and state.replicas_before_suspend
+    return state.replicas_before_suspend if asleep else None
+
+
+def _is_down(outcome: StageOutcome) -> bool:
+    """Whether the current revision is to have no pods: suspended, or giving way to a target (Replace)."""
+    stage = outcome.spec
+    replacing = stage.serving is not None and stage.serving.strategy == "Replace" and bool(outcome.targets)
+    return stage.suspend or replacing
+
+
+def _restart(world: World, outcome: StageOutcome, revision: Revision, present: Obj | None) -> Iterator[Action]:
+    """Restart a promoted-over revision's warm pods once, so that no client stays connected to the old version."""
+    current, serving = outcome.state.current, outcome.spec.serving
+    if present is None or current is None or serving is None or current.effective_since is None:
+        return
+    due = current.effective_since + serving.drain_period
+    warm = revision.good and revision.warm_until and world.now < revision.warm_until
+    if not warm or world.now < due or revision.hash == current.revision or revision.served_until is None:
+        return
+    metadata = present["spec"]["template"].get("metadata") or {}
+    restarted = (metadata.get("annotations") or {}).get(names.ANNOTATION_RESTARTED_AT)
+    if restarted and codec.parse_time(restarted) >= revision.served_until:
+        return
+    if progress.ready_pods(present) == 0:
+        return
+    stamp = {names.ANNOTATION_RESTARTED_AT: codec.format_time(world.now)}
+    body = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
+    yield Patch("Deployment", present["metadata"]["name"], body)

@@ -1,0 +1,206 @@
+"""What does a Model's status say? The state to be remembered, and beside it what people ask every day."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelyard.api.reasons import ModelReason, VersionReason
+from modelyard.decide import bytes_check, codec, manifests, progress, rollback, targets
+from modelyard.decide.conditions import condition
+from modelyard.decide.revisions import build
+from modelyard.decide.spec import StageSpec
+from modelyard.decide.stage import StageOutcome
+from modelyard.decide.state import ModelState, Request, StageState, Step
+from modelyard.decide.statuses import ready_reason
+from modelyard.decide.world import World
+
+
+def model_status(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome]) -> dict[str, Any]:
+    """The whole status of the Model."""
+    generation = world.model["metadata"].get("generation", 1)
+    in_order = [name for spec in world.stages if (name := spec.name) in state.stages]
+    removed = [name for name in state.stages if name not in in_order]
+    stages = [_stage_status(world, outcomes[name]) for name in in_order]
+    stages += [codec.dump(state.stages[name]) for name in removed]
+    status = {
+        "observedGeneration": generation,
+        "summary": _summary(world, state, outcomes),
+        "conditions": _conditions(world, state, outcomes, removed),
+        "stages": stages,
+        "transitions": codec.dump(state.transitions),
+    }
+    return {key: value for key, value in status.items() if value not in ({}, [])}
+
+
+def _stage_status(world: World, outcome: StageOutcome) -> dict[str, Any]:
+    stage, state = outcome.spec, outcome.state
+    shown: dict[str, Any] = codec.dump(state)
+    shown["candidates"] = [
+        {
+            "version": target.revision.version,
+            "digest": target.revision.digest,
+            "revision": target.revision.hash,
+            "cause": target.cause.value,
+            "reason": str(target.progress.reason),
+            "message": target.progress.message,
+        }
+        for target in outcome.targets
+    ]
+    target = rollback.default_target(world, stage, state)
+    if target:
+        warm = bytes_check.is_warm(world, stage, target)
+        shown["rollbackTarget"] = {"version": target.version, "revision": target.hash, "warm": warm}
+    if state.current and stage.serving:
+        shown["endpoint"] = manifests.endpoint(world, stage)
+        ready = progress.ready_pods(world.deployment(stage, state.current.revision))
+        shown["replicas"] = {"wanted": targets.wanted_replicas(world, stage, state), "ready": ready}
+    return {key: value for key, value in shown.items() if value not in ([], {})}
+
+
+def _summary(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome]) -> dict[str, str]:
+    """The daily questions in one line: what is live, since when, what is pending and why, and the way back."""
+    found: dict[str, str] = {}
+    last = state.stages.get(world.stages[-1].name)
+    if last and last.current:
+        found["live"] = last.current.version
+        found["since"] = codec.format_time(last.current.since.replace(microsecond=0))
+    held = [(spec.name, stage.current) for spec in world.stages if (stage := state.stages.get(spec.name))]
+    found["stages"] = ",".join(f"{name}={current.version}" for name, current in held if current)
+    pending = _pending(outcomes.values())
+    if pending:
+        found["pending"], found["reason"] = pending
+    outcome = outcomes.get(world.stages[-1].name)
+    target = rollback.default_target(world, outcome.spec, outcome.state) if outcome else None
+    if target and outcome:
+        warm = bytes_check.is_warm(world, outcome.spec, target)
+        found["rollback"] = f"{target.version} ({'warm' if warm else 'cold'})"
+    return {key: value for key, value in found.items() if value}
+
+
+def _pending(outcomes: Iterable[StageOutcome]) -> tuple[str, str] | None:
+    """The newest request that wants to enter a stage or failed to, and why it has not; later stages first."""
+    for outcome in reversed(list(outcomes)):
+        newest = _newest_ahead(outcome.state)
+        if newest is None:
+            continue
+        where = f"{newest.version} to {outcome.spec.name}"
+        if newest.ended:
+            return f"{where} ({newest.ended})", newest.ended_reason
+        for target in outcome.targets:
+            if target.request and target.request.id == newest.id:
+                return where, str(target.progress.reason)
+        standing = (outcome.standings or {}).get(newest.id)
+        return where, str(standing.reason if standing else VersionReason.QUEUED)
+    for outcome in outcomes:
+        if outcome.state.rollback:
+            return f"rollback of {outcome.spec.name}", VersionReason.WAITING_FOR_PODS.value
+    return None
+
+
+def _newest_ahead(state: StageState) -> Request | None:
+    place = state.current.place if state.current else 0
+    ahead = [r for r in state.requests if r.place > place and (r.is_open or r.ended == Step.FAILED)]
+    return max(ahead, key=lambda r: r.place, default=None)
+
+
+def _conditions(
+    world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], removed: list[str]
+) -> list[dict[str, Any]]:
+    known = (world.model.get("status") or {}).get("conditions") or ()
+    generation = world.model["metadata"].get("generation", 1)
+    rows = [
+        ("Accepted", *_accepted(world, state, outcomes, removed)),
+        ("Ready", *_ready(world, outcomes)),
+        ("RollbackReady", *_rollback_ready(world, outcomes)),
+        (
+            "LedgerSynced",
+            False,
+            ModelReason.LEDGER_NOT_CONFIGURED,
+            "no ledger is configured; the last 50 transitions are kept in status.transitions only",
+        ),
+    ]
+    return [
+        condition(known, kind, value, reason, text, generation=generation, now=world.now)
+        for kind, value, reason, text in rows
+    ]
+
+
+_Row = tuple[bool | None, str, str]
+
+
+def _accepted(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], removed: list[str]) -> _Row:
+    for outcome in outcomes.values():
+        conflict = targets.name_conflict(world, outcome.spec)
+        if conflict:
+            return False, ModelReason.NAME_CONFLICT, conflict
+        for standing in (outcome.standings or {}).values():
+            if standing.reason == VersionReason.INVALID_TEMPLATE:
+                return False, ModelReason.INVALID_TEMPLATE, standing.message
+        error = _present_template_error(world, outcome)
+        if error:
+            return False, ModelReason.INVALID_TEMPLATE, error
+    for name in removed:
+        current = state.stages[name].current
+        if current:
+            text = (
+                f"stage {name!r} was taken out of spec.stages while it carries version {current.version!r}, which "
+                f"serves on; put the stage back, or set suspend: true there before taking it out"
+            )
+            return False, ModelReason.STAGE_REMOVED, text
+    return True, ModelReason.ACCEPTED, "the spec is understood"
+
+
+def _present_template_error(world: World, outcome: StageOutcome) -> str:
+    current = outcome.state.current
+    version = world.versions.get(current.version) if current else None
+    if version is None or current is None:
+        return ""
+    built = build(world, outcome.spec, targets.replace_digest(version, current.digest))
+    if built.error:
+        return built.error
+    if current.held_revision and current.held_message:
+        return f"stage {outcome.spec.name!r}: the changed template did not become ready: {current.held_message}"
+    return ""
+
+
+def _ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
+    serving = [o for o in outcomes.values() if o.state.current]
+    short: list[str] = []
+    for outcome in serving:
+        spec, current = outcome.spec, outcome.state.current
+        assert current is not None
+        if targets.is_withdrawn(outcome.state):
+            text = (
+                f"stage {spec.name!r}: nobody asks for version {current.version!r} any more and no good version whose "
+                "request stands can take over; it serves on"
+            )
+            return False, ModelReason.NO_SUCCESSOR, text
+        wanted = targets.wanted_replicas(world, spec, outcome.state)
+        ready = progress.ready_pods(world.deployment(spec, current.revision)) if spec.serving else wanted
+        if ready < wanted or current.effective_since is None:
+            short.append(f"stage {spec.name!r} has {ready} of {wanted} pods ready")
+    text = "; ".join(short) or ("every stage serves its version" if serving else "no stage carries a version yet")
+    reason = ready_reason(serves=bool(serving), all_ready=not short)
+    return bool(serving) and not short, reason, text
+
+
+def _rollback_ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
+    """Whether a rollback of the last stage would be quick, as far as can be said beforehand."""
+    outcome = outcomes.get(world.stages[-1].name)
+    target = rollback.default_target(world, outcome.spec, outcome.state) if outcome else None
+    if outcome is None or target is None:
+        return False, ModelReason.ROLLBACK_NO_TARGET, "no good version was served before the present one"
+    check = outcome.state.bytes_check
+    if bytes_check.is_warm(world, outcome.spec, target):
+        text = f"version {target.version!r} is running and takes over at once"
+        return True, ModelReason.ROLLBACK_WARM, text
+    if check and check.revision == target.hash and not check.ok:
+        return False, ModelReason.ROLLBACK_BYTES_MISSING, check.message
+    text = f"version {target.version!r} must be started first"
+    return False, ModelReason.ROLLBACK_COLD, text
+
+
+def removed_stages(world: World, state: ModelState) -> tuple[StageSpec, ...]:
+    """Stages that are remembered and no longer in the spec, as far as needed to take them down."""
+    known = {stage.name for stage in world.stages}
+    gone = [name for name in state.stages if name not in known]
+    return tuple(StageSpec(name=name, object_name=f"{world.seen.name}-{name}", serving=None) for name in gone)

@@ -1,0 +1,363 @@
+"""Is a version's artifact what it says, and what is its digest?
+
+A Job in the Model's namespace reads the bytes with the Model's credentials and leaves its result as the pod's
+termination message. Transient failures are tried again with backoff; a final one stands until the version is
+asked for anew. A digest, once pinned, is not computed again here: every fetch does.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from modelyard.api import names
+from modelyard.api.reasons import ArtifactReason, VersionReason
+from modelyard.decide import codec, manifests
+from modelyard.decide.plan import Create
+from modelyard.decide.progress import parse_result
+from modelyard.decide.revisions import short_hash
+from modelyard.decide.snapshot import Obj
+from modelyard.decide.state import ModelState, Request
+from modelyard.decide.versions import Version, natural_key
+from modelyard.decide.world import World
+
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(minutes=5)
+RESULT_GRACE = timedelta(seconds=15)
+"""How long after a Job's end its pod may still come into view."""
+JOB_DEADLINE_SECONDS = 12 * 3600
+JOB_TTL_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a version's artifact."""
+
+    state: str
+    """Pending, Running, Passed or Failed; empty when it is not to be verified."""
+    reason: str = ""
+    message: str = ""
+    digest: str = ""
+    attempt: int = 0
+    for_request: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+    next_attempt_at: str = ""
+    artifact: Mapping[str, Any] = field(default_factory=dict)
+    """Size, file count, format, pinned objects and warnings, once read."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the digest is pinned."""
+        return self.state == "Passed"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it cannot be used, until asked for anew."""
+        return self.state == "Failed"
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The status's `verification`."""
+        found = {
+            "state": self.state,
+            "attempt": self.attempt,
+            "forRequest": self.for_request,
+            "reason": str(self.reason),
+            "message": self.message,
+            "startedAt": self.started_at,
+            "finishedAt": self.finished_at,
+            "nextAttemptAt": self.next_attempt_at,
+        }
+        return {key: value for key, value in found.items() if value not in ("", 0)} if self.state else {}
+
+
+@dataclass(frozen=True)
+class Verifications:
+    """The verdicts on all versions of a snapshot, and what is to be done for those without one."""
+
+    verdicts: dict[str, Verdict]
+    jobs: tuple[Create, ...] = ()
+    waits_for_slot: bool = False
+    look_again_at: datetime | None = None
+
+
+def judge(world: World, state: ModelState) -> Verifications:
+    """The verdict on every version, and the Jobs to start: requested versions first, within the free slots."""
+    verdicts: dict[str, Verdict] = {}
+    due: list[tuple[Version, Verdict]] = []
+    moments: list[datetime] = []
+    asked = _open_requests(state)
+    for version in world.versions.values():
+        verdict = _verdict(world, state, version, asked.get(version.version, ()))
+        verdicts[version.version] = verdict
+        if verdict.state != "Pending":
+            continue
+        next_attempt = codec.parse_time(verdict.next_attempt_at) if verdict.next_attempt_at else world.now
+        if next_attempt > world.now:
+            moments.append(next_attempt)
+        elif job_name(world, version, verdict) not in world.seen.jobs:
+            due.append((version, verdict))
+    due.sort(key=lambda item: (item[0].version not in asked, natural_key(item[0].version)), reverse=False)
+    free = max(world.seen.free_verifications, 0)
+    jobs = tuple(Create(_job(world, version, verdict)) for version, verdict in due[:free])
+    return Verifications(verdicts, jobs, len(due) > free, min(moments, default=None))
+
+
+def _open_requests(state: ModelState) -> dict[str, tuple[Request, ...]]:
+    found: dict[str, tuple[Request, ...]] = {}
+    for stage in state.stages.values():
+        for request in stage.open_requests:
+            found[request.version] = (*found.get(request.version, ()), request)
+    return found
+
+
+def _verdict(world: World, state: ModelState, version: Version, asked: Iterable[Request]) -> Verdict:
+    recorded = _recorded(version)
+    ids = {request.id for request in asked}
+    if recorded.failed and ids and recorded.for_request not in ids:
+        recorded = Verdict("Pending", for_request=max(ids))
+    if recorded.passed or recorded.failed:
+        return recorded
+    if version.stage == names.STAGE_ARCHIVED and not ids:
+        return Verdict("", VersionReason.ARCHIVED, "archived versions are not verified")
+    if not recorded.state:
+        recorded = Verdict("Pending", for_request=max(ids, default=""))
+    refusal = _refusal(world, version)
+    if refusal:
+        return _failed(world, recorded, *refusal)
+    if "external" in version.artifact:
+        return _external(world, version, recorded)
+    return _observed(world, state, version, recorded)
+
+
+def _recorded(version: Version) -> Verdict:
+    known = version.verification
+    return Verdict(
+        state=str(known.get("state", "")),
+        reason=str(known.get("reason", "")),
+        message=str(known.get("message", "")),
+        digest=version.digest,
+        attempt=int(known.get("attempt", 0)),
+        for_request=str(known.get("forRequest", "")),
+        started_at=str(known.get("startedAt", "")),
+        finished_at=str(known.get("finishedAt", "")),
+        next_attempt_at=str(known.get("nextAttemptAt", "")),
+        artifact=version.status.get("artifact") or {},
+    )
+
+
+def _refusal(world: World, version: Version) -> tuple[str, str] | None:
+    policy = world.model["spec"].get("artifactPolicy") or {}
+    if (policy.get("signature") or {}).get("required"):
+        text = "the Model's artifactPolicy.signature.required is true and this release cannot check signatures"
+        return ArtifactReason.SIGNATURE_UNSUPPORTED, text
+    if policy.get("requireDeclaredFiles") and "uri" in version.artifact and not version.artifact.get("files"):
+        text = (
+            "the Model's artifactPolicy.requireDeclaredFiles is true and spec.artifact.files is empty; "
+            "register a new version that lists its files with their sha256"
+        )
+        return ArtifactReason.FILES_NOT_DECLARED, text
+    return None
+
+
+def _external(world: World, version: Version, recorded: Verdict) -> Verdict:
+    """A model of an outside provider has no bytes here; its digest is that of the reference."""
+    reference = version.artifact["external"]
+    lines = "".join(f"{reference.get(key, '')}\n" for key in ("provider", "model", "revision"))
+    digest = "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+    text = "hosted by an outside provider; the digest is that of the reference"
+    return _passed(world, recorded, {"digest": digest, "format": "external"}, VersionReason.EXTERNAL, text)
+
+
+def _observed(world: World, state: ModelState, version: Version, recorded: Verdict) -> Verdict:
+    """What the Job of the present attempt says."""
+    job = world.seen.jobs.get(job_name(world, version, recorded))
+    if job is None:
+        if recorded.state == "Running":
+            recorded = _pending(recorded)
+        text = recorded.message or "waits for its turn to be verified"
+        return Verdict(
+            **{**vars(recorded), "reason": recorded.reason or VersionReason.VERIFICATION_PENDING, "message": text}
+        )
+    result = job_result(world, job)
+    if result is None:
+        waiting = _waiting(world, job)
+        return Verdict(
+            "Running",
+            VersionReason.VERIFICATION_RUNNING,
+            waiting or "a Job is reading the artifact",
+            attempt=recorded.attempt,
+            for_request=recorded.for_request,
+            started_at=str(job["metadata"]["creationTimestamp"]),
+        )
+    error = result.get("error")
+    if error and error.get("transient"):
+        return _retry(world, recorded, error)
+    if error:
+        return _failed(world, recorded, str(error["reason"]), str(error["message"]))
+    digest = str(result.get("digest", ""))
+    conflict = _conflict(state, version, digest)
+    if conflict:
+        return _failed(world, recorded, VersionReason.DIGEST_CONFLICT, conflict)
+    return _passed(world, recorded, result, VersionReason.VERIFIED, "the bytes were read and the digest is pinned")
+
+
+def _pending(recorded: Verdict) -> Verdict:
+    return Verdict("Pending", attempt=recorded.attempt, for_request=recorded.for_request)
+
+
+def _passed(world: World, recorded: Verdict, result: Mapping[str, Any], reason: str, message: str) -> Verdict:
+    objects = [{"path": path, "versionId": version} for path, version in result.get("objects") or ()]
+    artifact = {key: result[key] for key in ("sizeBytes", "fileCount", "format", "warnings") if result.get(key)}
+    if objects:
+        artifact["objects"] = objects
+    return Verdict(
+        "Passed",
+        str(reason),
+        message,
+        digest=str(result["digest"]),
+        attempt=recorded.attempt,
+        for_request=recorded.for_request,
+        started_at=recorded.started_at,
+        finished_at=codec.format_time(world.now),
+        artifact=artifact,
+    )
+
+
+def _failed(world: World, recorded: Verdict, reason: str, message: str) -> Verdict:
+    return Verdict(
+        "Failed",
+        str(reason),
+        message,
+        attempt=recorded.attempt,
+        for_request=recorded.for_request,
+        started_at=recorded.started_at,
+        finished_at=codec.format_time(world.now),
+    )
+
+
+def _retry(world: World, recorded: Verdict, error: Mapping[str, Any]) -> Verdict:
+    wait = min(FIRST_RETRY * 2 ** min(recorded.attempt, 10), LONGEST_RETRY)
+    text = f"{error['message']} (attempt {recorded.attempt + 1}; tried again in {int(wait.total_seconds())} s)"
+    return Verdict(
+        "Pending",
+        str(error["reason"]),
+        text,
+        attempt=recorded.attempt + 1,
+        for_request=recorded.for_request,
+        next_attempt_at=codec.format_time(world.now + wait),
+    )
+
+
+def _conflict(state: ModelState, version: Version, digest: str) -> str:
+    """The other digest that this version was served with before, as a sentence; empty for none."""
+    for stage in state.stages.values():
+        served = [(r.version, r.digest) for r in stage.revisions]
+        served += [(t.to.version, t.to.digest) for t in state.transitions if t.to and t.stage == stage.name]
+        other = next((known for name, known in served if name == version.version and known != digest), None)
+        if other:
+            return (
+                f"version {version.version!r} was served at stage {stage.name!r} with digest {other} and its bytes "
+                f"now have {digest}; a version never changes: register these bytes as a new version"
+            )
+    return ""
+
+
+def job_result(world: World, job: Obj) -> Mapping[str, Any] | None:
+    """What a helper Job's pod reported; None while it runs."""
+    for pod in _pods(world, job):
+        for container in (pod.get("status") or {}).get("containerStatuses") or ():
+            ended = (container.get("state") or {}).get("terminated")
+            if ended:
+                return parse_result(ended.get("message"))
+        if (pod.get("status") or {}).get("phase") == "Failed":
+            return parse_result(pod["status"].get("message") or pod["status"].get("reason"))
+    for condition in (job.get("status") or {}).get("conditions") or ():
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            ended_at = codec.parse_time(condition["lastTransitionTime"])
+            if world.now > ended_at + RESULT_GRACE:
+                return parse_result(condition.get("message"))
+    return None
+
+
+def _waiting(world: World, job: Obj) -> str:
+    """Why the Job's pod does not run yet; empty when it does."""
+    for condition in (job.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "FailureTarget" and condition["status"] == "True":
+            return str(condition.get("message", ""))
+    for pod in _pods(world, job):
+        status = pod.get("status") or {}
+        for condition in status.get("conditions") or ():
+            if condition["type"] == "PodScheduled" and condition["status"] == "False":
+                return f"the verification's pod fits no node: {condition.get('message', '')}"
+        for container in status.get("containerStatuses") or ():
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+                return f"the verification's pod waits: {waiting['reason']}: {waiting.get('message', '')}"
+    return ""
+
+
+def _pods(world: World, job: Obj) -> Iterable[Obj]:
+    uid = job["metadata"]["uid"]
+    for pod in world.seen.pods:
+        if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ()):
+            yield pod
+
+
+def job_name(world: World, version: Version, verdict: Verdict) -> str:
+    """Name of the Job of one attempt: the same for the same attempt, so that it is never started twice."""
+    return f"{world.seen.name}-verify-{short_hash([version.uid, verdict.for_request, verdict.attempt])}"
+
+
+def _job(world: World, version: Version, verdict: Verdict) -> Mapping[str, Any]:
+    policy = world.model["spec"].get("artifactPolicy") or {}
+    artifact = version.artifact
+    task = {
+        "kind": "verify",
+        "uri": artifact.get("uri"),
+        "digest": artifact.get("digest"),
+        "files": artifact.get("files"),
+        "requireDeclaredFiles": bool(policy.get("requireDeclaredFiles")),
+        "pickle": policy.get("pickle", "Warn"),
+        "format": version.spec.get("format"),
+    }
+    name = job_name(world, version, verdict)
+    return job(world, name, "verify", task, manifests.owner(version.obj), version.version)
+
+
+def job(
+    world: World, name: str, module: str, task: Mapping[str, Any], owner: Mapping[str, Any], version: str
+) -> Mapping[str, Any]:
+    """A Job that runs one of the programs in `modelyard.pods` once."""
+    labels = {
+        **world.seen.helper.labels,
+        "app.kubernetes.io/name": world.seen.name,
+        "app.kubernetes.io/part-of": "modelyard",
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_MODEL: world.seen.name,
+        names.LABEL_VERSION: version,
+        names.LABEL_JOB: module,
+    }
+    account = (world.model["spec"].get("storage") or {}).get("serviceAccountName")
+    container = manifests.helper_container(world, module, module)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": world.seen.namespace,
+            "labels": labels,
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": JOB_DEADLINE_SECONDS,
+            "ttlSecondsAfterFinished": JOB_TTL_SECONDS,
+            "template": {
+                "metadata": {"labels": labels, "annotations": {names.ANNOTATION_TASK: manifests.compact(task)}},
+                "spec": manifests.helper_pod_spec(world.seen.helper, container, account),
+            },
+        },
+    }
