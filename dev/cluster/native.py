@@ -1,0 +1,104 @@
+"""The native cluster: one real node made of processes on this machine, in a network namespace of its own.
+
+Bringing it up is a list of steps that each make what is missing, so a cluster that was killed
+half-way is repaired by the same command, and a running one takes a few seconds. Taking it down
+throws all of its state away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dev.cluster import (
+    access,
+    certificates,
+    controlplane,
+    dns,
+    images,
+    network,
+    node,
+    packages,
+    processes,
+    programs,
+    store,
+)
+from dev.cluster.places import LOG, OWNER, ROOT, RUN, SOCKETS, STATE
+from dev.cluster.say import Trouble, note, step
+
+# Who serves the others is stopped last; whatever else has a pid file comes first.
+STOPPED_LAST = ("containerd", "kube-apiserver", "etcd")
+
+
+def up() -> None:
+    """Make the cluster whole, whatever state it is in."""
+    if os.geteuid() != 0:
+        raise Trouble("start the native cluster: needs root; run the command as root, or start Docker to use kind")
+    packages.install_missing()
+    built = programs.ensure()
+    _claim()
+    programs.link_clients(built)
+    with step("network, certificates, kubeconfigs"):
+        network.up()
+        certificates.ensure()
+        access.ensure_tokens()
+        access.write_kubeconfigs(certificates.CA)
+    with step("containerd and the pause image"):
+        node.start_containerd()
+        images.load_pause()
+    with step("S3 store"):
+        store.start(built)
+    with step("etcd, API server, controllers, scheduler"):
+        controlplane.start(built)
+    with step("kubelet, kube-proxy: node Ready"):
+        node.start(built)
+    with step("CoreDNS"):
+        dns.start(built)
+
+
+def down() -> None:
+    """Stop the processes, end the pods, unmount, remove the namespace; keep logs and the cache."""
+    if OWNER.exists() and OWNER.read_text() != str(ROOT):
+        return  # another checkout's
+    with step("stop the cluster's processes"):
+        names = processes.names()
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(processes.stop, [name for name in names if name not in STOPPED_LAST]))
+        for name in STOPPED_LAST:
+            processes.stop(name)
+    with step("end the pods, unmount, remove the network"):
+        node.clear_away()
+        network.down()
+        for folder in (RUN, STATE, SOCKETS):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def exists() -> bool:
+    """Whether this checkout has a native cluster, or a part of one."""
+    return OWNER.exists() and OWNER.read_text() == str(ROOT)
+
+
+def _claim() -> None:
+    """There is one such cluster a machine; refuse to take over another checkout's."""
+    other = OWNER.read_text() if OWNER.exists() else ""
+    if other and other != str(ROOT) and Path(other, ".cluster", "run").exists():
+        raise Trouble(f"start the native cluster: this machine runs the one of {other}; run `make down` there first")
+    SOCKETS.mkdir(parents=True, exist_ok=True)
+    OWNER.write_text(str(ROOT))
+
+
+def status() -> bool:
+    """Print each program with whether it runs; True when all do."""
+    states = {name: processes.running(name) for name in processes.names()}
+    for name, alive in states.items():
+        note(f"  {name:<26} {'running' if alive else 'dead, see ' + str(LOG / name) + '.log'}")
+    if not states:
+        note("  no cluster runs; `make cluster` starts one")
+    return bool(states) and all(states.values())
+
+
+def load_images() -> None:
+    """Build and load what changed."""
+    images.refresh()

@@ -1,0 +1,103 @@
+"""How the cluster's programs are started, recognised and stopped: one pid file each.
+
+A pid file says which command a process was started with. A process counts as ours only while
+its command line is still that one, so a pid that the machine gave to another program is never
+stopped, and a program whose flags have changed since is started anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dev.cluster.places import LOG, NAMESPACE, RUN
+from dev.cluster.say import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+STOP_SECONDS = 10
+
+
+def in_namespace(command: Sequence[str]) -> list[str]:
+    """Put a command into the cluster's network namespace.
+
+    Not `ip netns exec`: that mounts another /sys, in which the kubelet finds no cgroups.
+    """
+    return ["nsenter", f"--net=/run/netns/{NAMESPACE}", "--", *command]
+
+
+def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
+    """Have `command` running inside the namespace under this name; True when it had to be started."""
+    argv = [str(word) for word in command]
+    if running(name) and _recorded(name)["argv"] == argv:
+        return False
+    stop(name)
+    RUN.mkdir(parents=True, exist_ok=True)
+    LOG.mkdir(parents=True, exist_ok=True)
+    with (LOG / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            in_namespace(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **(env or {})},
+            cwd="/",
+            start_new_session=True,  # it must outlive this command and its terminal
+        )
+    # nsenter becomes the program, so this is the program's pid.
+    half = RUN / f".{name}.half"
+    half.write_text(json.dumps({"pid": process.pid, "argv": argv}))
+    half.rename(RUN / f"{name}.pid")
+    return True
+
+
+def running(name: str) -> bool:
+    """Whether the process of that pid file is alive and still that program."""
+    recorded = _recorded(name)
+    return bool(recorded) and _argv(recorded["pid"]) in (recorded["argv"], in_namespace(recorded["argv"]))
+
+
+def names() -> list[str]:
+    """Which programs have a pid file."""
+    return sorted(file.stem for file in RUN.glob("*.pid"))
+
+
+def stop(name: str, *, how: signal.Signals = signal.SIGTERM) -> None:
+    """Stop one program and wait until it is gone; forget it."""
+    if running(name):
+        pid = _recorded(name)["pid"]
+        _signal(pid, how)
+        try:
+            wait_until(lambda: not running(name), what=f"{name} to end", seconds=STOP_SECONDS)
+        except Exception:  # it would not go; nothing is lost by force, all state is thrown away
+            _signal(pid, signal.SIGKILL)
+            wait_until(lambda: not running(name), what=f"{name} to be killed", seconds=STOP_SECONDS)
+    (RUN / f"{name}.pid").unlink(missing_ok=True)
+
+
+def _recorded(name: str) -> dict:
+    try:
+        return json.loads((RUN / f"{name}.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _argv(pid: int) -> list[str]:
+    """The command line of a living process; of a dead or zombie one, nothing."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def _signal(pid: int, how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, how)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
