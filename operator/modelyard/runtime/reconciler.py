@@ -112,12 +112,14 @@ class Reconciler:
         plan = parts.decide(snapshot, now)
         verifications = planned_verifications(plan)
         # No await between the snapshot and the reservation: another worker would count the same slot as free.
-        with parts.slots.reserved(key.namespace, verifications):
-            parts.slots.wait(key, plan.waits_for_verification)
-            if not plan.is_empty:
-                await self._execute(key, snapshot, plan)
-        if not plan.waits_for_verification:
-            parts.feed.wake_line(key.namespace)
+        parts.slots.wait(key, plan.waits_for_verification)
+        try:
+            with parts.slots.reserved(key.namespace, verifications):
+                if not plan.is_empty:
+                    await self._execute(key, snapshot, plan)
+        finally:
+            if not plan.waits_for_verification:  # a slot that was not used up is somebody else's
+                parts.feed.wake_line(key.namespace)
         return plan
 
     async def _execute(self, key: Key, snapshot: Snapshot, plan: Plan) -> None:

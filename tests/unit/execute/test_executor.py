@@ -1,0 +1,324 @@
+"""The exact writes of a Plan, in their order, and what follows when one of them fails."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from modelyard.decide.plan import Apply, ApplyStatus, Commit, Create, Delete, EventNote, Patch, Plan
+from modelyard.execute.events import EventPublisher
+from modelyard.execute.executor import Executor, StaleError, WritesFailedError
+from modelyard.kube.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NamespaceTerminatingError,
+    NotFoundError,
+    ServerError,
+    TooManyRequestsError,
+)
+from tests.unit.execute.recording import Obj, RecordingWorld, RecordingWriter
+
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+OURS = {"app.kubernetes.io/managed-by": "modelyard", "modelyard.dev/model": "fraud"}
+COMMIT = Commit("fraud", "41", {"stages": []})
+
+
+def manifest(kind: str, name: str, **more: Any) -> Obj:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": OURS}, **more}
+
+
+def placed(given: Obj) -> Obj:
+    return {**given, "metadata": {**given["metadata"], "namespace": "risk"}}
+
+
+SERVICE = manifest("Service", "fraud-production", spec={"selector": {"modelyard.dev/revision": "a1"}})
+VERSION = {"kind": "ModelVersion", "metadata": {"name": "fraud-7"}}
+STAGING = manifest("Service", "fraud-staging", spec={"selector": {"modelyard.dev/revision": "b2"}})
+DEPLOYMENT = manifest("Deployment", "fraud-production-a1", spec={"replicas": 1})
+JOB = manifest("Job", "fraud-verify-x")
+CONFIG = manifest("ConfigMap", "fraud-production", data={"version": "7"})
+VERSION_STATUS = ApplyStatus("ModelVersion", "fraud-7", "uid-7", {"digest": "sha256:00"})
+NOTE = EventNote("Model", "fraud", "uid-fraud", "Normal", "VersionPromoted", "version 7 carries production")
+EVENT = {
+    "apiVersion": "v1",
+    "kind": "Event",
+    "metadata": {"name": "fraud.NAME", "namespace": "risk"},
+    "involvedObject": {
+        "apiVersion": "modelyard.dev/v1alpha1",
+        "kind": "Model",
+        "namespace": "risk",
+        "name": "fraud",
+        "uid": "uid-fraud",
+    },
+    "type": "Normal",
+    "reason": "VersionPromoted",
+    "message": "version 7 carries production",
+    "source": {"component": "modelyard"},
+    "reportingComponent": "modelyard.dev/operator",
+    "reportingInstance": "pod-1",
+    "firstTimestamp": "2026-11-21T08:00:00Z",
+    "lastTimestamp": "2026-11-21T08:00:00Z",
+    "count": 1,
+}
+
+
+class Bench:
+    """An executor between a recording writer and a recording world."""
+
+    def __init__(self) -> None:
+        self.writer = RecordingWriter()
+        self.world = RecordingWorld()
+        self.executor = Executor(
+            self.writer, EventPublisher(self.writer, instance="pod-1", clock=lambda: NOW), self.world
+        )
+
+    async def execute(self, **plan: Any) -> None:
+        await self.executor.execute("risk", "fraud", Plan(**plan))
+
+    @property
+    def writes(self) -> list[tuple[Any, ...]]:
+        return [_without_event_name(call) for call in self.writer.calls]
+
+
+def _without_event_name(call: tuple[Any, ...]) -> tuple[Any, ...]:
+    if call[1] != "Event" or call[0] != "create":
+        return call
+    return ("create", "Event", {**call[3], "metadata": {**call[3]["metadata"], "name": "fraud.NAME"}})
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    assert bench.writer.left_over() == []
+
+
+async def test_an_empty_plan_writes_nothing(bench: Bench) -> None:
+    await bench.execute()
+
+    assert bench.writes == []
+    assert bench.world.reports == []
+
+
+async def test_commit_then_services_then_objects_then_statuses_then_events(bench: Bench) -> None:
+    bench.writer.on("apply_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
+    bench.writer.on("apply", "Service", "fraud-production", SERVICE)
+    bench.writer.on("apply", "Service", "fraud-staging", STAGING)
+    bench.writer.on("apply", "ConfigMap", "fraud-production", CONFIG)
+    bench.writer.on("create", "Deployment", "fraud-production-a1", DEPLOYMENT)
+    bench.writer.on(
+        "apply_status", "ModelVersion", "fraud-7", {"kind": "ModelVersion", "metadata": {"name": "fraud-7"}}
+    )
+    bench.writer.on("create", "Event", "VersionPromoted", {})
+
+    await bench.execute(
+        commit=COMMIT,
+        actions=(Apply(SERVICE), Apply(STAGING), Apply(CONFIG), Create(DEPLOYMENT), VERSION_STATUS),
+        events=(NOTE,),
+    )
+
+    assert bench.writes == [
+        ("apply_status", "Model", "fraud", "risk", {"stages": []}, {"resourceVersion": "41"}),
+        ("apply", "Service", "fraud-production", placed(SERVICE)),
+        ("apply", "Service", "fraud-staging", placed(STAGING)),
+        ("apply", "ConfigMap", "fraud-production", placed(CONFIG)),
+        ("create", "Deployment", "fraud-production-a1", placed(DEPLOYMENT)),
+        ("apply_status", "ModelVersion", "fraud-7", "risk", {"digest": "sha256:00"}, {"uid": "uid-7"}),
+        ("create", "Event", EVENT),
+    ]
+    assert bench.world.reports == [
+        ("wrote", "Model", "fraud"),
+        ("wrote", "Service", "fraud-production"),
+        ("wrote", "Service", "fraud-staging"),
+        ("wrote", "ConfigMap", "fraud-production"),
+        ("wrote", "Deployment", "fraud-production-a1"),
+        ("wrote", "ModelVersion", "fraud-7"),
+    ]
+
+
+async def test_nothing_follows_a_commit_that_came_too_late(bench: Bench) -> None:
+    bench.writer.on("apply_status", "Model", "fraud", ConflictError("apply status of Model risk/fraud", "newer", 409))
+    bench.writer.on("get", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
+
+    with pytest.raises(StaleError):
+        await bench.execute(commit=COMMIT, actions=(Apply(SERVICE), VERSION_STATUS), events=(NOTE,))
+
+    assert bench.writes == [
+        ("apply_status", "Model", "fraud", "risk", {"stages": []}, {"resourceVersion": "41"}),
+        ("get", "Model", "fraud", "risk"),
+    ]
+    assert bench.world.reports == [("wrote", "Model", "fraud")], "the next decision is made on the newer Model"
+
+
+@pytest.mark.parametrize(
+    "error", [ServerError("x", "down", 500), InvalidError("x", "bad", 422), NotFoundError("x", "gone", 404)]
+)
+async def test_nothing_follows_a_commit_that_failed(bench: Bench, error: Exception) -> None:
+    bench.writer.on("apply_status", "Model", "fraud", error)  # type: ignore[arg-type]
+
+    with pytest.raises(type(error)):
+        await bench.execute(commit=COMMIT, actions=(Apply(SERVICE),), events=(NOTE,))
+
+    assert len(bench.writes) == 1
+
+
+async def test_a_service_that_fails_ends_the_turn_and_the_commit_is_told(bench: Bench) -> None:
+    bench.writer.on("apply_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
+    bench.writer.on("apply", "Service", "fraud-production", ServerError("apply Service risk/x", "down", 503))
+    bench.writer.on("create", "Event", "VersionPromoted", {})
+
+    with pytest.raises(WritesFailedError, match="apply Service risk/x: down"):
+        await bench.execute(commit=COMMIT, actions=(Apply(SERVICE), Apply(STAGING), VERSION_STATUS), events=(NOTE,))
+
+    assert [call[:2] for call in bench.writes] == [
+        ("apply_status", "Model"),
+        ("apply", "Service"),
+        ("create", "Event"),
+    ]
+
+
+async def test_another_failure_does_not_keep_the_rest_from_being_written(bench: Bench) -> None:
+    refused = ForbiddenError("create Deployment risk/x", "exceeded quota", 403)
+    busy = TooManyRequestsError("apply status", "later", 429, retry_after=7)
+    bench.writer.on("create", "Deployment", "fraud-production-a1", refused)
+    bench.writer.on("create", "Job", "fraud-verify-x", JOB)
+    bench.writer.on("apply_status", "ModelVersion", "fraud-7", busy)
+
+    with pytest.raises(WritesFailedError) as failed:
+        await bench.execute(actions=(Create(DEPLOYMENT), Create(JOB), VERSION_STATUS))
+
+    assert failed.value.errors == (refused, busy)
+    assert failed.value.retry_after == 7
+    assert failed.value.is_transient
+    assert bench.world.reports == [("wrote", "Job", "fraud-verify-x")]
+
+
+async def test_an_object_of_ours_that_exists_already_is_what_was_wanted(bench: Bench) -> None:
+    bench.writer.on("create", "Deployment", "fraud-production-a1", AlreadyExistsError("create", "exists", 409))
+    bench.writer.on("get", "Deployment", "fraud-production-a1", DEPLOYMENT)
+
+    await bench.execute(actions=(Create(DEPLOYMENT),))
+
+    assert bench.world.reports == [("wrote", "Deployment", "fraud-production-a1")]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param({}, id="nobody's"),
+        pytest.param({**OURS, "modelyard.dev/model": "churn"}, id="another model's"),
+        pytest.param({"modelyard.dev/model": "fraud"}, id="named after the model by somebody else"),
+    ],
+)
+async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench: Bench, labels: Any) -> None:
+    foreign = {"kind": "Service", "metadata": {"name": "fraud-production", "labels": labels}}
+    bench.writer.on("create", "Service", "fraud-production", AlreadyExistsError("create", "exists", 409))
+    bench.writer.on("get", "Service", "fraud-production", foreign)
+
+    await bench.execute(actions=(Create(SERVICE),))
+
+    assert [call[0] for call in bench.writes] == ["create", "get"]
+    assert bench.world.reports == [("conflict", "fraud", "Service", "fraud-production")]
+
+
+@pytest.mark.parametrize(
+    ("action", "verb", "error"),
+    [
+        (Patch("Deployment", "x", {"spec": {}}), "patch", NotFoundError("patch", "gone", 404)),
+        (Delete("Deployment", "x", "uid"), "delete", NotFoundError("delete", "gone", 404)),
+        (Delete("Deployment", "x", "uid"), "delete", ConflictError("delete", "another uid", 409)),
+        (ApplyStatus("Deployment", "x", "uid", {}), "apply_status", NotFoundError("apply", "gone", 404)),
+        (ApplyStatus("Deployment", "x", "uid", {}), "apply_status", ConflictError("apply", "another uid", 409)),
+        (Create(manifest("Deployment", "x")), "create", NamespaceTerminatingError("create", "terminating", 403)),
+    ],
+)
+async def test_an_object_that_went_away_meanwhile_is_no_failure(
+    bench: Bench, action: Any, verb: str, error: Any
+) -> None:
+    bench.writer.on(verb, "Deployment", "x", error)
+
+    await bench.execute(actions=(action,))
+
+    assert bench.world.reports == [("absent", type(error).__name__)]
+
+
+async def test_a_scale_is_followed_by_a_look_at_the_deployment(bench: Bench) -> None:
+    body = {"spec": {"replicas": 3}}
+    bench.writer.on("patch", "Deployment", "fraud-production-a1", {"kind": "Scale"})
+    bench.writer.on("get", "Deployment", "fraud-production-a1", DEPLOYMENT)
+
+    await bench.execute(actions=(Patch("Deployment", "fraud-production-a1", body, "scale"),))
+
+    assert bench.writes == [
+        ("patch", "Deployment", "fraud-production-a1", "risk", body, "scale"),
+        ("get", "Deployment", "fraud-production-a1", "risk"),
+    ]
+    assert bench.world.reports == [("wrote", "Deployment", "fraud-production-a1")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "report"),
+    [
+        pytest.param({"kind": "Status"}, ("deleted", "Job", "fraud-verify-x", "uid-j"), id="gone at once"),
+        pytest.param(JOB, ("wrote", "Job", "fraud-verify-x"), id="waits for finalizers"),
+    ],
+)
+async def test_a_deletion_is_reported_as_far_as_it_went(bench: Bench, answer: Obj, report: Any) -> None:
+    bench.writer.on("delete", "Job", "fraud-verify-x", answer)
+
+    await bench.execute(actions=(Delete("Job", "fraud-verify-x", "uid-j"),))
+
+    assert bench.writes == [("delete", "Job", "fraud-verify-x", "risk", "uid-j")]
+    assert bench.world.reports == [report]
+
+
+async def test_two_writes_to_one_object_keep_their_order(bench: Bench) -> None:
+    first, second = (Patch("Deployment", "x", {"spec": {"n": n}}) for n in (1, 2))
+    bench.writer.on("patch", "Deployment", "x", NotFoundError("patch", "gone", 404), DEPLOYMENT)
+
+    await bench.execute(actions=(first, second))
+
+    assert [call[4] for call in bench.writes] == [{"spec": {"n": 1}}, {"spec": {"n": 2}}]
+
+
+async def test_a_repeated_event_counts_up(bench: Bench) -> None:
+    bench.writer.on("create", "Event", "VersionPromoted", {})
+    await bench.execute(events=(NOTE,))
+    name = bench.writer.calls[0][3]["metadata"]["name"]
+    bench.writer.on("patch", "Event", name, {}, {})
+    await bench.execute(events=(NOTE,))
+    await bench.execute(events=(NOTE,))
+
+    assert bench.writes[1:] == [
+        ("patch", "Event", name, "risk", {"count": 2, "lastTimestamp": "2026-11-21T08:00:00Z"}, ""),
+        ("patch", "Event", name, "risk", {"count": 3, "lastTimestamp": "2026-11-21T08:00:00Z"}, ""),
+    ]
+
+
+async def test_an_event_that_has_expired_is_made_anew(bench: Bench) -> None:
+    bench.writer.on("create", "Event", "VersionPromoted", {}, {})
+    await bench.execute(events=(NOTE,))
+    bench.writer.on("patch", "Event", bench.writer.calls[0][3]["metadata"]["name"], NotFoundError("p", "gone", 404))
+    await bench.execute(events=(NOTE,))
+
+    assert [call[0] for call in bench.writes] == ["create", "patch", "create"]
+
+
+async def test_a_terminating_namespace_takes_no_events_and_that_is_no_failure(bench: Bench) -> None:
+    bench.writer.on("create", "Event", "VersionPromoted", NamespaceTerminatingError("create", "terminating", 403))
+
+    await bench.execute(events=(NOTE,))
+
+    assert bench.world.reports == [("absent", "NamespaceTerminatingError")]
+
+
+async def test_a_long_message_is_cut_to_what_the_api_server_takes(bench: Bench) -> None:
+    bench.writer.on("create", "Event", "VersionPromoted", {})
+    await bench.execute(events=(EventNote("Model", "fraud", "u", "Normal", "VersionPromoted", "ä" * 2000),))
+
+    message = bench.writer.calls[0][3]["message"]
+    assert len(message.encode()) <= 1024
+    assert message.endswith("ä…")

@@ -1,0 +1,103 @@
+"""Settings: defaults, the whole file, and mistakes that are named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.decide.snapshot import HelperPods
+from modelyard.runtime.config import Config, ConfigError
+
+WHOLE: dict[str, Any] = {
+    "watchNamespaces": ["risk", "ads"],
+    "clusterName": "eu-1",
+    "leaseName": "yard",
+    "leaseNamespace": "ml-system",
+    "listenPort": 9000,
+    "logLevel": "debug",
+    "logFormat": "text",
+    "workers": 2,
+    "maxVerificationsPerNamespace": 7,
+    "sweepInterval": 60,
+    "helperPods": {
+        "image": "registry.example.com/modelyard:1",
+        "imagePullPolicy": "Always",
+        "imagePullSecrets": ["pull"],
+        "resources": {"limits": {"memory": "256Mi"}},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "nodeSelector": {"pool": "small"},
+        "labels": {"team": "ml"},
+        "runAsUser": None,
+    },
+}
+
+
+def written(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_every_field_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POD_NAMESPACE", raising=False)
+    monkeypatch.setenv("POD_NAME", "modelyard-0")
+    config = Config.read(written(tmp_path, {}))
+
+    assert config.watch_namespaces == ()
+    assert (config.lease_namespace, config.lease_name) == ("modelyard-system", "modelyard")
+    assert config.identity == "modelyard-0"
+    assert config.helper_pods.as_decided_on() == HelperPods(image="modelyard:dev")
+
+
+def test_the_lease_lives_where_the_pod_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAMESPACE", "ml")
+
+    assert Config().lease_namespace == "ml"
+
+
+def test_every_field_can_be_set(tmp_path: Path) -> None:
+    config = Config.read(written(tmp_path, WHOLE))
+
+    assert config.model_dump(mode="json", by_alias=True, exclude={"identity"}) == WHOLE
+    assert config.helper_pods.as_decided_on() == HelperPods(
+        image="registry.example.com/modelyard:1",
+        image_pull_policy="Always",
+        image_pull_secrets=("pull",),
+        resources={"limits": {"memory": "256Mi"}},
+        tolerations=({"key": "gpu", "operator": "Exists"},),
+        node_selector={"pool": "small"},
+        labels={"team": "ml"},
+        run_as_user=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"wrokers": 2}, "wrokers: there is no such setting"),
+        ({"workers": 0}, "workers: input should be greater than or equal to 1 (found 0)"),
+        ({"helperPods": {"imagePullPolicy": "Sometimes"}}, "helperPods.imagePullPolicy: input should be 'Always'"),
+        ({"watchNamespaces": "risk"}, "watchNamespaces: input should be a valid tuple (found 'risk')"),
+        ("{", "not JSON"),
+        ([], "(the whole file): input should be a valid dictionary"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_and_field(tmp_path: Path, given: Any, complaint: str) -> None:
+    path = written(tmp_path, given)
+
+    with pytest.raises(ConfigError) as refused:
+        Config.read(path)
+
+    assert str(refused.value).startswith(f"read settings: {path}: ")
+    assert complaint in str(refused.value)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"workers: .*; listenPort: |listenPort: .*; workers: "):
+        Config.read(written(tmp_path, {"workers": 0, "listenPort": -1}))
+
+
+def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        Config.read(tmp_path / "absent.json")
