@@ -10,7 +10,6 @@ Rights = set[tuple[str, str]]
 """(verb, resource with its group, resource name or nothing)."""
 
 READ = ("get", "list", "watch")
-STATUS = ("get", "patch", "update")
 WRITE = (*READ, "create", "patch", "delete")
 
 
@@ -22,17 +21,15 @@ KINDS = tuple(f"{kind}.modelyard.dev" for kind in ("models", "modelversions", "a
 STATUSES = tuple(f"{kind}/status.modelyard.dev" for kind in ("models", "modelversions", "approvals", "rollbacks"))
 IN_NAMESPACES = rights(
     (READ, KINDS),
-    (STATUS, STATUSES),
+    (("patch",), STATUSES),
     (WRITE, ("deployments.apps", "services", "configmaps")),
-    (("get", "patch", "update"), ("deployments/scale.apps",)),
+    (("patch",), ("deployments/scale.apps",)),
     ((*READ, "create", "delete"), ("jobs.batch",)),
     (READ, ("pods", "endpointslices.discovery.k8s.io")),
-    (("create", "patch"), ("events", "events.events.k8s.io")),
+    (("create", "patch"), ("events",)),
 )
-DEFINITIONS = rights((READ, ("customresourcedefinitions.apiextensions.k8s.io",)))
-NAMESPACES = rights((READ, ("namespaces",)))
 LEASE = rights((("create",), ("leases.coordination.k8s.io",))) | rights(
-    (("get", "update", "patch"), ("leases.coordination.k8s.io modelyard",))
+    (("get", "update"), ("leases.coordination.k8s.io modelyard",))
 )
 
 
@@ -68,21 +65,20 @@ def roles(objects: list[Manifest]) -> dict[tuple[str, str, str], Rights]:
 
 def test_all_namespaces(objects: list[Manifest]) -> None:
     assert roles(objects) == {
-        ("ClusterRole", "", "modelyard-system:modelyard"): IN_NAMESPACES | DEFINITIONS | NAMESPACES,
+        ("ClusterRole", "", "modelyard-system:modelyard"): IN_NAMESPACES,
         ("Role", "modelyard-system", "modelyard-leader-election"): LEASE,
     }
 
 
 def test_some_namespaces(helm: Helm) -> None:
-    """The rights in the cluster shrink to reading definitions, which hold nobody's data."""
+    """Then it may do nothing anywhere else, nor to anything that belongs to no namespace."""
     objects = helm.render("--set=watchNamespaces={risk,search},rbac.userRoles=false")
     assert roles(objects) == {
-        ("ClusterRole", "", "modelyard-system:modelyard"): DEFINITIONS,
         ("Role", "risk", "modelyard"): IN_NAMESPACES,
         ("Role", "search", "modelyard"): IN_NAMESPACES,
         ("Role", "modelyard-system", "modelyard-leader-election"): LEASE,
     }
-    assert [each["kind"] for each in objects].count("ClusterRole") == 1
+    assert {each["kind"] for each in objects}.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
 
 
 def test_nothing_when_rights_are_given_elsewhere(helm: Helm) -> None:

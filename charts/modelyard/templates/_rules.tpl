@@ -1,22 +1,21 @@
 {{/*
-What the operator may do. docs/security.md says why for each line; tests/chart/test_rbac.py holds the same table
-and fails when this one grows.
+What the operator may do in the namespaces it watches: in a ClusterRole, or in one Role each under watchNamespaces.
+docs/security.md says why for each line; tests/chart/test_rbac.py holds the same table and fails when this one grows.
 */}}
 
-{{/* In every namespace it watches: a ClusterRole, or one Role each under watchNamespaces. */}}
-{{- define "modelyard.rules.namespaced" -}}
+{{- define "modelyard.rules" -}}
 - apiGroups: [modelyard.dev]
   resources: [models, modelversions, approvals, rollbacks]
   verbs: [get, list, watch]
 - apiGroups: [modelyard.dev]
   resources: [models/status, modelversions/status, approvals/status, rollbacks/status]
-  verbs: [get, patch, update]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments/scale]
-  verbs: [get, patch, update]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, list, watch, create, patch, delete]
@@ -29,19 +28,7 @@ and fails when this one grows.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
-{{- end -}}
-
-{{- define "modelyard.rules.crds" -}}
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  verbs: [get, list, watch]
-{{- end -}}
-
-{{- define "modelyard.rules.namespaces" -}}
-- apiGroups: [""]
-  resources: [namespaces]
-  verbs: [get, list, watch]
 {{- end -}}
