@@ -28,6 +28,7 @@ ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
 ANNOTATION_SEQUENCE = f"{GROUP}/sequence"  # on Services: the stage's pointer counter
 ANNOTATION_REVISION = f"{GROUP}/revision"  # on Services and Deployments: what is needed to rebuild status
 ANNOTATION_TASK = f"{GROUP}/task"  # on pods: what the helper in it has to do, read through the downward API
+ANNOTATION_SCALED_AT = f"{GROUP}/scaled-at"  # on Deployments: when the operator last gave them pods
 ANNOTATION_RESTARTED_AT = f"{GROUP}/restarted-at"
 
 DEFAULT_STORAGE_SECRET = "modelyard-storage"
@@ -37,3 +38,4 @@ TASK_FILE = "/etc/modelyard/task.json"
 DEFAULT_STAGES = ("staging", "production")
 STAGE_NONE = "none"
 STAGE_ARCHIVED = "archived"
+RESERVED_STAGES = (STAGE_NONE, STAGE_ARCHIVED, "status", "scale", "finalizers")

@@ -46,12 +46,11 @@ class ApplyStatus:
 
 @dataclass(frozen=True)
 class Patch:
-    """JSON merge patch of an object of ours; `subresource` may be `scale`."""
+    """JSON merge patch of an object of ours."""
 
     kind: str
     name: str
     body: Obj
-    subresource: Literal["", "scale"] = ""
 
 
 @dataclass(frozen=True)

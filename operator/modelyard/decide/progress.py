@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelyard.api import names
 from modelyard.api.reasons import ArtifactReason, VersionReason
 from modelyard.decide.codec import parse_time
 from modelyard.decide.manifests import FETCH_CONTAINER
@@ -60,6 +61,8 @@ def of_revision(world: World, stage: StageSpec, revision: str, wanted: int) -> P
     ready = ready_pods(deployment)
     if ready >= wanted:
         return READY
+    if int(deployment["spec"].get("replicas", 1)) == 0:
+        return Progress(message="its pods are about to be started")
     waits = list(_waits(world, stage, stage.serving, revision, deployment))
     worst = min(waits, key=lambda wait: (wait.rank, wait.since))
     return _judge(world.now, worst, f"{ready} of {wanted} pods are ready")
@@ -109,12 +112,10 @@ def _waits(world: World, stage: StageSpec, serving: ServingSpec, revision: str, 
 
 
 def _scaled_at(deployment: Obj) -> datetime:
-    """When the Deployment was last made or scaled, as far as its conditions tell."""
-    times = [parse_time(deployment["metadata"]["creationTimestamp"])]
-    for condition in (deployment.get("status") or {}).get("conditions") or ():
-        if condition["type"] in ("Progressing", "Available") and "lastUpdateTime" in condition:
-            times.append(parse_time(condition["lastUpdateTime"]))
-    return max(times)
+    """When the Deployment was made, or last given pods again."""
+    metadata = deployment["metadata"]
+    scaled = (metadata.get("annotations") or {}).get(names.ANNOTATION_SCALED_AT)
+    return parse_time(scaled or metadata["creationTimestamp"])
 
 
 def _is_ready(pod: Obj) -> bool:

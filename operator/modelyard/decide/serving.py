@@ -99,8 +99,7 @@ def _deployments(world: World, outcome: StageOutcome) -> Iterator[Action]:
         if present is None:
             yield from _create(world, stage, item)
         elif item.replicas is not None and present["spec"].get("replicas", 1) != item.replicas:
-            body = {"spec": {"replicas": item.replicas}}
-            yield Patch("Deployment", present["metadata"]["name"], body, "scale")
+            yield _scale(world, present, item.replicas)
         yield from _restart(world, outcome, item.revision, present)
     for name, present in world.seen.deployments.items():
         metadata = present["metadata"]
@@ -108,6 +107,14 @@ def _deployments(world: World, outcome: StageOutcome) -> Iterator[Action]:
         surplus = labels.get(names.LABEL_STAGE) == stage.name and name.removeprefix(prefix) not in wanted
         if surplus and "deletionTimestamp" not in metadata and _may_go(world, outcome):
             yield Delete("Deployment", name, metadata["uid"])
+
+
+def _scale(world: World, present: Obj, replicas: int) -> Patch:
+    """Another number of pods; when there were none, the time too, from which the pods' deadlines count."""
+    body: dict[str, Any] = {"spec": {"replicas": replicas}}
+    if present["spec"].get("replicas", 1) == 0:
+        body["metadata"] = {"annotations": {names.ANNOTATION_SCALED_AT: codec.format_time(world.now)}}
+    return Patch("Deployment", present["metadata"]["name"], body)
 
 
 def _may_go(world: World, outcome: StageOutcome) -> bool:

@@ -14,7 +14,7 @@ from modelyard.decide.conditions import condition
 from modelyard.decide.plan import ApplyStatus
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import ENDED, HandledRollback, ModelState, PendingRollback, Request, Step
+from modelyard.decide.state import ENDED, HandledRollback, ModelState, PendingRollback, Request, StageState, Step
 from modelyard.decide.targets import Standing
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
@@ -57,11 +57,11 @@ def _version_status(
 
 def _stages_held(world: World, state: ModelState, version: Version) -> list[dict[str, str]]:
     held = []
-    for spec in world.stages:
-        stage = state.stages.get(spec.name)
-        current = stage.current if stage else None
+    in_order = [spec.name for spec in world.stages]
+    for name in (*(n for n in state.stages if n not in in_order), *in_order):
+        current = state.stages[name].current
         if current and current.version == version.version:
-            held.append({"name": spec.name, "since": codec.format_time(current.since)})
+            held.append({"name": name, "since": codec.format_time(current.since)})
     return held
 
 
@@ -77,7 +77,7 @@ def _request(world: World, state: ModelState, outcomes: Mapping[str, StageOutcom
     found = _asked_by_model(state, version) or _asked_by_version(state, version)
     if found:
         stage, request = found
-        return _described(world, version, stage, request, _standing(outcomes[stage], request))
+        return _described(world, version, stage, request, _standing(state.stages[stage], outcomes.get(stage), request))
     if version.stage in ("", names.STAGE_ARCHIVED):
         return {}
     recorded = version.recorded_request
@@ -115,13 +115,14 @@ def _unheard(world: World, version: Version) -> dict[str, Any]:
     return _described(world, version, version.stage, request, Standing(Step.HELD, reason, text))
 
 
-def _standing(outcome: StageOutcome, request: Request) -> Standing:
-    """Where a request stands after this decision."""
+def _standing(stage: StageState, outcome: StageOutcome | None, request: Request) -> Standing:
+    """Where a request stands after this decision. `outcome` None: the stage was taken out of the spec."""
     if request.ended:
         return Standing(Step(request.ended), request.ended_reason, request.ended_message)
-    current = outcome.state.current
-    if current and current.request_id == request.id:
+    if stage.current and stage.current.request_id == request.id:
         return Standing(Step.SERVING, VersionReason.SERVING)
+    if outcome is None:
+        return Standing(Step.HELD, VersionReason.STAGE_UNKNOWN, f"stage {stage.name!r} was taken out of the Model")
     for target in outcome.targets:
         if target.request and target.request.id == request.id:
             return Standing(Step.DEPLOYING, str(target.progress.reason), target.progress.message)

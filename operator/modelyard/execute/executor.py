@@ -151,11 +151,7 @@ class Executor:
             self._world.absent(error)
 
     async def _patch(self, namespace: str, action: Patch) -> None:
-        kind = KINDS[action.kind]
-        answer = await self._writer.patch(kind, namespace, action.name, action.body, action.subresource)
-        if action.subresource:  # the answer is a Scale
-            answer = await self._writer.get(kind, namespace, action.name)
-        self._world.wrote(answer)
+        self._world.wrote(await self._writer.patch(KINDS[action.kind], namespace, action.name, action.body))
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         kind, uid = KINDS[action.kind], action.uid

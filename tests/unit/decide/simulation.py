@@ -1,0 +1,311 @@
+"""A cluster small enough to hold in one's head: it carries Plans out and plays the controllers around the operator.
+
+What is simulated is only what decisions look at: Jobs end with a result, Deployments get ready pods, Services
+route to the pods that their selector names. Time moves only when a test says so.
+"""
+
+import copy
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from modelyard.decide import decide
+from modelyard.decide.plan import Apply, ApplyStatus, Create, Delete, Patch, Plan
+from modelyard.decide.snapshot import HelperPods, Snapshot
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SERVER = {"spec": {"containers": [{"name": "server", "image": "example"}]}}
+
+
+def stamp(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+class Cluster:
+    """One namespace with one Model called `fraud`, decided on until nothing moves."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.digests: dict[str, str] = {}
+        self.results: dict[str, list[dict[str, Any]]] = {}
+        self.broken: set[str] = set()
+        """Versions whose pods never get ready."""
+        self.slow = False
+        """Whether pods do not become ready by themselves."""
+        self.conflicts: set[tuple[str, str]] = set()
+        self.plans: list[Plan] = []
+        self.events: list[tuple[str, str, str]] = []
+        self.pointed: list[str | None] = []
+        """What the production Service's selector named, at each write."""
+        self._numbers = itertools.count(1)
+
+    # What users do.
+
+    def model(self, **spec: Any) -> None:
+        self.apply("Model", "fraud", {"serving": {"template": SERVER}, **spec})
+
+    def version(self, version: str, stage: str | None = "production", **more: Any) -> None:
+        annotations = more.pop("annotations", None)
+        spec = {"model": "fraud", "version": version, "artifact": {"uri": f"s3://models/fraud/{version}/"}, **more}
+        if stage:
+            spec["stage"] = stage
+        self.apply("ModelVersion", f"fraud-{version}", spec, annotations)
+
+    def rollback(self, name: str, to: str | None = None, stage: str = "production") -> None:
+        spec = {"model": "fraud", "stage": stage, "reason": "INC-1"} | ({"toVersion": to} if to else {})
+        self.apply("Rollback", name, spec)
+
+    def apply(self, kind: str, name: str, spec: dict[str, Any], annotations: dict[str, str] | None = None) -> None:
+        known = self.objects.get((kind, name))
+        if known is None:
+            metadata = {
+                "name": name, "namespace": "risk", "uid": f"uid-{next(self._numbers)}", "generation": 1,
+                "creationTimestamp": stamp(self.now), "annotations": annotations or {},
+            }  # fmt: skip
+            self._put(kind, name, {"kind": kind, "metadata": metadata, "spec": copy.deepcopy(spec)})
+            return
+        changed = known["spec"] != spec
+        known["spec"] = copy.deepcopy(spec)
+        known["metadata"]["annotations"] = annotations or {}
+        known["metadata"]["generation"] += int(changed)
+        self._put(kind, name, known)
+
+    def delete(self, kind: str, name: str) -> None:
+        del self.objects[kind, name]
+
+    def wipe_status(self, kind: str, name: str) -> None:
+        self.objects[kind, name].pop("status", None)
+        self._put(kind, name, self.objects[kind, name])
+
+    # What the controllers do.
+
+    def settle(self, seconds: float = 0, *, rounds: int = 60) -> "Cluster":
+        """Decide and play the controllers until nothing moves, then let time pass and do so again."""
+        for wait in (0, seconds) if seconds else (0,):
+            self.now += timedelta(seconds=wait)
+            for _ in range(rounds):
+                if not self.step():
+                    break
+            else:
+                raise AssertionError(f"does not come to rest; last plan: {self.plans[-1]}")
+        return self
+
+    def step(self) -> bool:
+        """One decision carried out, then one turn of the controllers; whether anything changed."""
+        before = copy.deepcopy(self.objects)
+        plan = decide(self.snapshot(), self.now)
+        self.plans.append(plan)
+        self.carry_out(plan)
+        self.play()
+        return not plan.is_empty or before != self.objects
+
+    def snapshot(self) -> Snapshot:
+        def of(kind: str) -> dict[str, Any]:
+            return {name: copy.deepcopy(obj) for (k, name), obj in self.objects.items() if k == kind}
+
+        running = sum(1 for job in of("Job").values() if "verify" in job["metadata"]["name"] and "status" not in job)
+        return Snapshot(
+            namespace="risk",
+            name="fraud",
+            model=of("Model").get("fraud"),
+            versions=of("ModelVersion"),
+            rollbacks=tuple(of("Rollback").values()),
+            approvals=tuple(of("Approval").values()),
+            deployments=of("Deployment"),
+            jobs=of("Job"),
+            services=of("Service"),
+            configmaps=of("ConfigMap"),
+            pods=tuple(of("Pod").values()),
+            endpointslices=tuple(of("EndpointSlice").values()),
+            conflicts=frozenset(self.conflicts),
+            free_verifications=4 - running,
+            helper=HelperPods(image="modelyard:test"),
+        )
+
+    def carry_out(self, plan: Plan, writes: int | None = None) -> None:
+        """Do the plan's writes in order, or only the first few of them, as if the process died there."""
+        steps: list[Any] = [plan.commit] if plan.commit else []
+        for action in [*steps, *plan.actions][:writes]:
+            self._write(action)
+        if writes is None:
+            self.events += [(e.kind, e.reason, e.message) for e in plan.events]
+
+    def _write(self, action: Any) -> None:
+        if isinstance(action, Create):
+            manifest = json.loads(json.dumps(action.manifest))
+            key = manifest["kind"], manifest["metadata"]["name"]
+            if key in self.objects:
+                raise AssertionError(f"created twice: {key}")
+            manifest["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "generation": 1}
+            manifest["metadata"]["creationTimestamp"] = stamp(self.now)
+            self._put(*key, manifest)
+        elif isinstance(action, Apply):
+            manifest = json.loads(json.dumps(action.manifest))
+            key = manifest["kind"], manifest["metadata"]["name"]
+            known = self.objects[key]
+            manifest["metadata"] = known["metadata"] | manifest["metadata"]
+            self._put(*key, {**known, **manifest})
+        elif isinstance(action, ApplyStatus):
+            known = self.objects[action.kind, action.name]
+            assert known["metadata"]["uid"] == action.uid
+            self._put(action.kind, action.name, {**known, "status": json.loads(json.dumps(action.status))})
+        elif isinstance(action, Patch):
+            known = copy.deepcopy(self.objects[action.kind, action.name])
+            _merge(known, action.body)
+            known["metadata"]["generation"] += 1
+            self._put(action.kind, action.name, known)
+        elif isinstance(action, Delete):
+            assert self.objects[action.kind, action.name]["metadata"]["uid"] == action.uid
+            del self.objects[action.kind, action.name]
+        else:
+            known = self.objects["Model", action.name]
+            assert known["metadata"]["resourceVersion"] == action.resource_version
+            self._put("Model", action.name, {**known, "status": json.loads(json.dumps(action.status))})
+        service = self.objects.get(("Service", "fraud-production"))
+        self.pointed.append(service["spec"]["selector"]["modelyard.dev/revision"] if service else None)
+
+    def _put(self, kind: str, name: str, obj: dict[str, Any]) -> None:
+        obj["metadata"]["resourceVersion"] = str(next(self._numbers))
+        self.objects[kind, name] = obj
+
+    def play(self) -> None:
+        self._end_jobs()
+        self._run_pods()
+        self._route()
+
+    def _end_jobs(self) -> None:
+        for (kind, name), job in list(self.objects.items()):
+            if kind != "Job" or "status" in job:
+                continue
+            version = job["metadata"]["labels"]["modelyard.dev/version"]
+            queue = self.results.get(version)
+            result = queue.pop(0) if queue else self.verified(version)
+            job["status"] = {
+                "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": stamp(self.now)}]
+            }
+            ended = {"terminated": {"exitCode": int("error" in result), "message": json.dumps(result)}}
+            pod = {
+                "kind": "Pod",
+                "metadata": {
+                    "name": f"{name}-x", "labels": job["metadata"]["labels"], "creationTimestamp": stamp(self.now),
+                    "ownerReferences": [{"uid": job["metadata"]["uid"]}],
+                },
+                "status": {"containerStatuses": [{"name": "verify", "state": ended}]},
+            }  # fmt: skip
+            self._put("Pod", f"{name}-x", pod)
+
+    def verified(self, version: str) -> dict[str, Any]:
+        digest = self.digests.get(version, f"sha256:{version:0>64}")
+        return {"digest": digest, "sizeBytes": 10, "fileCount": 2, "format": "mlflow"}
+
+    def _run_pods(self) -> None:
+        wanted = {}
+        for (kind, name), deployment in self.objects.items():
+            if kind == "Deployment":
+                for number in range(deployment["spec"]["replicas"]):
+                    wanted[f"{name}-{number}"] = deployment
+        for key in [k for k in self.objects if k[0] == "Pod" and not k[1].endswith("-x") and k[1] not in wanted]:
+            del self.objects[key]
+        for name, deployment in wanted.items():
+            if ("Pod", name) not in self.objects:
+                self._put("Pod", name, self._pod(name, deployment))
+            self._ripen(name, deployment)
+        for (kind, name), deployment in self.objects.items():
+            if kind == "Deployment":
+                pods = [p for n, p in wanted.items() if p is deployment for p in [self.objects["Pod", n]]]
+                ready = sum(1 for pod in pods if _is_ready(pod))
+                generation = deployment["metadata"]["generation"]
+                deployment["status"] = {"observedGeneration": generation, "readyReplicas": ready}
+                assert name
+
+    def _pod(self, name: str, deployment: dict[str, Any]) -> dict[str, Any]:
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        fetched = {"terminated": {"exitCode": 0, "finishedAt": stamp(self.now)}}
+        return {
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": labels, "creationTimestamp": stamp(self.now)},
+            "status": {
+                "startTime": stamp(self.now),
+                "initContainerStatuses": [{"name": "modelyard-fetch", "state": fetched}],
+                "containerStatuses": [{"name": "server", "state": {"running": {}}}],
+                "conditions": [{"type": "Ready", "status": "False"}],
+            },
+        }
+
+    def _ripen(self, name: str, deployment: dict[str, Any]) -> None:
+        version = deployment["metadata"]["labels"]["modelyard.dev/version"]
+        if not self.slow and version not in self.broken:
+            self.objects["Pod", name]["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+
+    def _route(self) -> None:
+        for (kind, name), service in list(self.objects.items()):
+            if kind != "Service":
+                continue
+            selector = service["spec"]["selector"].items()
+            endpoints = [
+                {"targetRef": {"name": n}, "conditions": {"ready": _is_ready(pod)}}
+                for (k, n), pod in self.objects.items()
+                if k == "Pod" and selector <= pod["metadata"]["labels"].items()
+            ]
+            piece = {"metadata": {"labels": {"kubernetes.io/service-name": name}}, "endpoints": endpoints}
+            if self.objects.get(("EndpointSlice", name), {}).get("endpoints") != endpoints:
+                self._put("EndpointSlice", name, piece)
+
+    # What one sees.
+
+    def live(self, stage: str = "production") -> str | None:
+        """The version that the stage's Service routes to."""
+        serving = self.serving(stage)
+        return str(serving["metadata"]["labels"]["modelyard.dev/version"]) if serving else None
+
+    def serving(self, stage: str = "production") -> dict[str, Any] | None:
+        """The Deployment that the stage's Service routes to."""
+        service = self.objects.get(("Service", f"fraud-{stage}"))
+        if service is None:
+            return None
+        revision = service["spec"]["selector"]["modelyard.dev/revision"]
+        return self.objects["Deployment", f"fraud-{stage}-{revision}"]
+
+    def request(self, version: str) -> tuple[str, str]:
+        """Step and reason of a version's request."""
+        found = self.status("ModelVersion", f"fraud-{version}").get("request", {})
+        return found.get("step", ""), found.get("reason", "")
+
+    def status(self, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.objects[kind, name].get("status", {})
+        return found
+
+    def replicas(self, version: str, stage: str = "production") -> list[int]:
+        """Replicas of the Deployments of a version at a stage."""
+        return [
+            obj["spec"]["replicas"]
+            for (kind, _), obj in self.objects.items()
+            if kind == "Deployment"
+            and obj["metadata"]["labels"]["modelyard.dev/version"] == version
+            and obj["metadata"]["labels"]["modelyard.dev/stage"] == stage
+        ]
+
+    def deployment(self, version: str, stage: str = "production") -> dict[str, Any]:
+        """The only Deployment of a version at a stage."""
+        (found,) = [
+            obj
+            for (kind, _), obj in self.objects.items()
+            if kind == "Deployment"
+            and obj["metadata"]["labels"]["modelyard.dev/version"] == version
+            and obj["metadata"]["labels"]["modelyard.dev/stage"] == stage
+        ]
+        return found
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+
+
+def _merge(target: dict[str, Any], patch: Any) -> None:
+    for key, value in patch.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = copy.deepcopy(value)

@@ -1,0 +1,495 @@
+"""The semantics of stages, told as stories on a simulated cluster. Numbers in names are those of the design."""
+
+from dataclasses import replace
+
+import pytest
+
+from modelyard.decide import decide
+from modelyard.decide.snapshot import HelperPods
+from tests.unit.decide.simulation import SERVER, Cluster
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    made = Cluster()
+    made.model()
+    return made
+
+
+def promote(cluster: Cluster, *versions: str) -> None:
+    for version in versions:
+        cluster.version(version)
+        cluster.settle(10)
+
+
+def image(cluster: Cluster) -> str:
+    serving = cluster.serving()
+    assert serving
+    return str(serving["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def test_first_version_is_verified_deployed_and_served(cluster: Cluster) -> None:
+    cluster.version("1")
+    cluster.settle()
+    assert cluster.live() == "1"
+    assert cluster.request("1") == ("Serving", "Serving")
+    status = cluster.status("ModelVersion", "fraud-1")
+    assert status["digest"] == "sha256:" + "1".rjust(64, "0")
+    assert status["stage"] == "production"
+    summary = cluster.status("Model", "fraud")["summary"]
+    assert (summary["live"], summary["stages"]) == ("1", "production=1")
+
+
+def test_a_world_at_rest_asks_for_nothing(cluster: Cluster) -> None:
+    promote(cluster, "1", "2")
+    cluster.settle(20)
+    cluster.step()
+    assert cluster.plans[-1].is_empty
+
+
+def test_newer_version_takes_over_and_the_old_stands_by_warm(cluster: Cluster) -> None:
+    promote(cluster, "1", "2")
+    assert cluster.live() == "2"
+    assert cluster.request("1") == ("StandingBy", "StandingBy")
+    assert cluster.replicas("1") == [1]
+    assert cluster.status("Model", "fraud")["summary"]["rollback"] == "1 (warm)"
+    cluster.settle(3600)
+    assert cluster.replicas("1") == [0]
+    assert cluster.status("Model", "fraud")["summary"]["rollback"] == "1 (cold)"
+
+
+def test_requests_first_seen_together_are_ordered_by_version(cluster: Cluster) -> None:
+    for version in ("10", "9", "2"):
+        cluster.version(version)
+    cluster.settle(10)
+    assert cluster.live() == "10"
+    assert cluster.request("9")[0] == "Superseded"
+    assert cluster.replicas("2") == []
+
+
+def test_an_older_version_does_not_displace_a_newer_one_by_being_created(cluster: Cluster) -> None:
+    promote(cluster, "2", "1")
+    assert cluster.live() == "2"
+    assert cluster.request("1") == ("Superseded", "OlderThanCurrent")
+    cluster.version("1", annotations={"modelyard.dev/request": "now"})
+    cluster.settle(10)
+    assert cluster.live() == "1"
+
+
+def test_a_failed_version_leaves_the_incumbent_and_never_resumes(cluster: Cluster) -> None:
+    promote(cluster, "1")
+    error = {"reason": "DigestMismatch", "message": "model.pkl differs", "transient": False}
+    cluster.results["2"] = [{"error": error}]
+    promote(cluster, "2")
+    assert cluster.live() == "1"
+    assert cluster.request("2") == ("Failed", "DigestMismatch")
+    summary = cluster.status("Model", "fraud")["summary"]
+    assert (summary["pending"], summary["reason"]) == ("2 to production (Failed)", "DigestMismatch")
+    cluster.settle(7200)
+    assert cluster.live() == "1"
+    cluster.version("2", annotations={"modelyard.dev/request": "again"})
+    cluster.settle(10)
+    assert cluster.live() == "2"
+
+
+def test_a_transient_failure_is_tried_again_with_backoff(cluster: Cluster) -> None:
+    error = {"reason": "StoreUnavailable", "message": "connection refused", "transient": True}
+    cluster.results["1"] = [{"error": error}, {"error": error}]
+    cluster.version("1")
+    cluster.settle()
+    assert cluster.request("1") == ("Verifying", "StoreUnavailable")
+    cluster.settle(9)
+    assert cluster.live() is None
+    cluster.settle(2)
+    cluster.settle(21)
+    assert cluster.live() == "1"
+
+
+def test_pods_that_never_get_ready_fail_at_the_deadline(cluster: Cluster) -> None:
+    promote(cluster, "1")
+    cluster.broken.add("2")
+    promote(cluster, "2")
+    assert cluster.request("2") == ("Deploying", "WaitingForPods")
+    cluster.settle(600)
+    assert cluster.request("2") == ("Failed", "ProgressDeadlineExceeded")
+    assert cluster.live() == "1"
+    assert cluster.replicas("2") == []
+
+
+def test_when_the_newest_fails_the_next_one_is_taken_up(cluster: Cluster) -> None:
+    promote(cluster, "1")
+    cluster.broken |= {"2", "3", "4"}
+    for version in ("2", "3", "4"):
+        cluster.version(version)
+    cluster.settle(10)
+    assert sorted(cluster.request(v)[0] for v in ("2", "3", "4")) == ["Deploying", "Queued", "Queued"]
+    cluster.broken.discard("2")
+    cluster.settle(601)
+    assert cluster.request("4")[0] == "Failed"
+    assert cluster.live() == "1"
+    cluster.settle(601)
+    assert cluster.live() == "2"
+
+
+class TestRollback:
+    def test_warm(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.rollback("back")
+        cluster.settle()
+        assert cluster.live() == "1"
+        assert cluster.request("2") == ("RolledBack", "RolledBack")
+        assert cluster.status("Rollback", "back")["outcome"] == "Applied"
+        cluster.settle(10)
+        assert cluster.replicas("2") == []
+
+    def test_holds_while_the_old_manifest_is_asserted_and_after_its_deletion(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.rollback("back")
+        cluster.settle(10)
+        cluster.version("2")
+        cluster.delete("Rollback", "back")
+        cluster.settle(100)
+        assert cluster.live() == "1"
+        promote(cluster, "3")
+        assert cluster.live() == "3"
+        assert cluster.status("Model", "fraud")["summary"]["rollback"] == "1 (warm)"
+
+    def test_acts_once_even_when_its_status_is_wiped(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.rollback("back")
+        cluster.settle(10)
+        promote(cluster, "3")
+        cluster.wipe_status("Rollback", "back")
+        cluster.settle(10)
+        assert cluster.live() == "3"
+        assert cluster.status("Rollback", "back")["outcome"] == "Applied"
+
+    def test_cold_waits_for_pods_while_the_present_version_serves(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.settle(3700)
+        assert cluster.replicas("1") == [0]
+        cluster.slow = True
+        cluster.rollback("back")
+        cluster.settle()
+        assert cluster.live() == "2"
+        assert cluster.status("Rollback", "back")["outcome"] == "Pending"
+        cluster.slow = False
+        cluster.settle(1)
+        assert cluster.live() == "1"
+
+    def test_a_default_target_that_cannot_start_gives_way_to_the_next(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2", "3")
+        cluster.settle(3700)
+        cluster.broken.add("2")
+        cluster.rollback("back")
+        cluster.settle(601)
+        assert cluster.live() == "1"
+
+    def test_a_named_target_that_cannot_start_leaves_the_present_version(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2", "3")
+        cluster.settle(3700)
+        cluster.broken.add("2")
+        cluster.rollback("back", to="2")
+        cluster.settle(601)
+        assert cluster.live() == "3"
+        status = cluster.status("Rollback", "back")
+        assert (status["outcome"], status["conditions"][0]["reason"]) == ("Refused", "TargetFailed")
+
+    @pytest.mark.parametrize(
+        ("to", "reason"),
+        [
+            pytest.param(None, "NoTarget", id="nothing served before"),
+            pytest.param("1", "AlreadyServing", id="it serves already"),
+            pytest.param("9", "NotEligible", id="never good there"),
+        ],
+    )
+    def test_refusals(self, cluster: Cluster, to: str | None, reason: str) -> None:
+        promote(cluster, "1")
+        cluster.rollback("back", to=to)
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        assert cluster.status("Rollback", "back")["conditions"][0]["reason"] == reason
+
+    def test_a_version_rolled_away_from_is_no_target(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.rollback("back")
+        cluster.settle(10)
+        promote(cluster, "3")
+        cluster.rollback("again", to="2")
+        cluster.settle(10)
+        assert cluster.live() == "3"
+        assert cluster.status("Rollback", "again")["conditions"][0]["reason"] == "NotEligible"
+
+    def test_is_whole_a_changed_template_is_not_put_on_the_old_version(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.version("2", stage=None)
+        cluster.settle()
+        cluster.model(serving={"template": {"spec": {"containers": [{"name": "server", "image": "changed"}]}}})
+        cluster.version("2")
+        cluster.settle(10)
+        assert (cluster.live(), image(cluster)) == ("2", "changed")
+        cluster.rollback("back")
+        cluster.settle(10)
+        assert (cluster.live(), image(cluster)) == ("1", "example")
+        cluster.settle(100)
+        assert (cluster.live(), image(cluster)) == ("1", "example")
+        cluster.model(serving={"template": {"spec": {"containers": [{"name": "server", "image": "fixed"}]}}})
+        cluster.settle(10)
+        assert (cluster.live(), image(cluster)) == ("1", "fixed")
+
+    def test_before_anything_is_known_it_does_not_run(self) -> None:
+        cluster = Cluster()
+        cluster.rollback("back")
+        cluster.model()
+        cluster.version("1")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        assert cluster.status("Rollback", "back")["conditions"][0]["reason"] == "PredatesState"
+
+
+class TestWithdrawal:
+    @pytest.mark.parametrize("how", ["edit", "delete"])
+    def test_the_version_before_takes_over(self, cluster: Cluster, how: str) -> None:
+        promote(cluster, "1", "2")
+        if how == "edit":
+            cluster.version("2", stage=None)
+        else:
+            cluster.delete("ModelVersion", "fraud-2")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        assert cluster.request("1") == ("Serving", "Serving")
+
+    def test_without_a_successor_it_serves_on(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.version("1", stage=None)
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        ready = next(c for c in cluster.status("Model", "fraud")["conditions"] if c["type"] == "Ready")
+        assert ready["reason"] == "NoSuccessor"
+
+    @pytest.mark.parametrize("first", ["withdrawn", "asked", "together"])
+    def test_reverting_the_promoting_commit_is_a_rollback_in_any_order(self, cluster: Cluster, first: str) -> None:
+        promote(cluster, "1", "2")
+        cluster.version("1", stage=None)
+        cluster.settle(10)
+        assert cluster.live() == "2"
+        edits = {"withdrawn": ["2", "1"], "asked": ["1", "2"], "together": ["1", "2"]}[first]
+        for version in edits:
+            cluster.version(version, stage="production" if version == "1" else None)
+            if first != "together":
+                cluster.settle(10)
+        cluster.settle(10)
+        assert cluster.live() == "1"
+
+    def test_deleted_and_made_again_it_serves_on(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.delete("ModelVersion", "fraud-2")
+        cluster.version("2")
+        cluster.settle(10)
+        assert cluster.live() == "2"
+
+    def test_made_again_with_other_bytes_it_is_found_out(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.delete("ModelVersion", "fraud-2")
+        cluster.settle(10)
+        cluster.digests["2"] = "sha256:" + "f" * 64
+        promote(cluster, "2")
+        assert cluster.live() == "1"
+        assert cluster.request("2") == ("Failed", "DigestConflict")
+
+
+class TestLineOfTheModel:
+    def test_promotes_and_reverts(self, cluster: Cluster) -> None:
+        for version in ("1", "2"):
+            cluster.version(version, stage=None)
+        for version in ("1", "2", "1", "2"):
+            cluster.model(stages=[{"name": "production", "version": version}])
+            cluster.settle(10)
+            assert cluster.live() == version
+
+    def test_alone_is_heard(self, cluster: Cluster) -> None:
+        cluster.version("1", stage=None)
+        cluster.model(stages=[{"name": "production", "version": "1"}])
+        promote(cluster, "2")
+        assert cluster.live() == "1"
+        assert cluster.request("2") == ("Held", "StageNamedByModel")
+
+    def test_of_a_version_that_does_not_exist_waits(self, cluster: Cluster) -> None:
+        cluster.model(stages=[{"name": "production", "version": "1"}])
+        cluster.settle(10)
+        assert cluster.status("Model", "fraud")["summary"]["reason"] == "VersionNotFound"
+        cluster.version("1", stage=None)
+        cluster.settle(10)
+        assert cluster.live() == "1"
+
+    def test_a_rollback_holds_against_it(self, cluster: Cluster) -> None:
+        for version in ("1", "2"):
+            cluster.version(version, stage=None)
+            cluster.model(stages=[{"name": "production", "version": version}])
+            cluster.settle(10)
+        cluster.rollback("back")
+        cluster.settle(100)
+        assert cluster.live() == "1"
+
+
+CHANGED = {"spec": {"containers": [{"name": "server", "image": "changed"}]}}
+
+
+class TestTemplate:
+    def test_change_makes_a_revision_that_takes_over_when_ready(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.slow = True
+        cluster.model(serving={"template": CHANGED})
+        cluster.settle(10)
+        assert len(cluster.replicas("1")) == 2
+        cluster.slow = False
+        cluster.settle(10)
+        last = cluster.status("Model", "fraud")["transitions"][-1]
+        assert (last["type"], last["to"]["version"]) == ("Reconfigured", "1")
+
+    def test_change_that_never_gets_ready_is_given_up_and_not_repeated(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.slow = True
+        cluster.model(serving={"template": CHANGED})
+        cluster.settle(700)
+        assert cluster.replicas("1") == [1]
+        accepted = cluster.status("Model", "fraud")["conditions"][0]
+        assert (accepted["status"], accepted["reason"]) == ("False", "InvalidTemplate")
+
+    def test_upgrade_of_the_operator_changes_no_deployment(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        before = cluster.deployment("1")["metadata"]["resourceVersion"]
+        plan = decide(replace(cluster.snapshot(), helper=HelperPods(image="modelyard:newer")), cluster.now)
+        assert plan.is_empty
+        assert cluster.deployment("1")["metadata"]["resourceVersion"] == before
+
+
+class TestByHand:
+    def test_suspend_and_resume(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        deployment = cluster.deployment("1")
+        deployment["spec"]["replicas"] = 3
+        cluster.settle(10)
+        cluster.model(stages=[{"name": "production", "suspend": True}])
+        cluster.settle(10)
+        assert cluster.replicas("1") == [0]
+        promote(cluster, "2")
+        assert cluster.request("2") == ("Held", "Suspended")
+        cluster.model(stages=[{"name": "production"}])
+        cluster.settle(10)
+        assert cluster.live() == "2"
+        assert cluster.replicas("2") == [3]
+
+    def test_paused_moves_by_rollback_only(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.model(stages=[{"name": "production", "paused": True}])
+        promote(cluster, "3")
+        assert cluster.live() == "2"
+        assert cluster.request("3") == ("Held", "Paused")
+        cluster.rollback("back")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+
+    def test_replicas_of_an_autoscaler_are_left_alone_and_matched(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.deployment("1")["spec"]["replicas"] = 4
+        cluster.settle(10)
+        assert cluster.replicas("1") == [4]
+        promote(cluster, "2")
+        assert cluster.live() == "2"
+        assert cluster.replicas("2") == [4]
+
+    def test_gates_hold_a_request_back(self, cluster: Cluster) -> None:
+        cluster.model(stages=[{"name": "production", "gates": [{"name": "quality", "checks": ["true"]}]}])
+        promote(cluster, "1")
+        assert cluster.live() is None
+        assert cluster.request("1") == ("Held", "NotSupportedYet")
+
+    def test_a_stage_taken_out_while_it_serves_serves_on(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.model(stages=[{"name": "staging"}])
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        accepted = cluster.status("Model", "fraud")["conditions"][0]
+        assert accepted["reason"] == "StageRemoved"
+
+    def test_replace_gives_way_before_it_takes_over(self, cluster: Cluster) -> None:
+        cluster.model(serving={"template": SERVER, "rollout": {"strategy": "Replace"}})
+        promote(cluster, "1")
+        cluster.slow = True
+        promote(cluster, "2")
+        assert cluster.replicas("1") == [0]
+        cluster.slow = False
+        cluster.settle(10)
+        assert cluster.live() == "2"
+        assert cluster.replicas("2") == [1]
+
+    def test_a_taken_name_is_never_adopted(self, cluster: Cluster) -> None:
+        cluster.conflicts.add(("Service", "fraud-production"))
+        promote(cluster, "1")
+        assert cluster.request("1") == ("Held", "NameConflict")
+
+
+class TestLostState:
+    @pytest.mark.parametrize("wiped", [("Model",), ("ModelVersion",), ("Model", "ModelVersion")])
+    def test_wiped_status_changes_nothing_of_what_serves(self, cluster: Cluster, wiped: tuple[str, ...]) -> None:
+        promote(cluster, "1", "2", "3")
+        cluster.rollback("back")
+        cluster.settle(100)
+        assert cluster.live() == "2"
+        pointed = len(cluster.pointed)
+        for kind, name in list(cluster.objects):
+            if kind in wiped:
+                cluster.wipe_status(kind, name)
+        cluster.settle(100)
+        assert cluster.live() == "2"
+        assert len(set(cluster.pointed[pointed:])) == 1
+        assert cluster.request("3")[0] == "RolledBack"
+
+    def test_a_model_without_a_server_is_pointed_at_by_its_configmap(self) -> None:
+        cluster = Cluster()
+        cluster.apply("Model", "fraud", {})
+        promote(cluster, "1", "2")
+        assert cluster.objects["ConfigMap", "fraud-production"]["data"]["version"] == "2"
+        cluster.rollback("back")
+        cluster.settle(10)
+        assert cluster.objects["ConfigMap", "fraud-production"]["data"]["version"] == "1"
+
+
+def test_death_after_every_single_write_ends_in_the_same_place() -> None:
+    """The process dies after the Nth write of each plan, for every N; what follows comes to the same end."""
+
+    def story(writes: int | None) -> Cluster:
+        cluster = Cluster()
+        cluster.model()
+
+        def turn() -> None:
+            for _ in range(40):
+                plan = decide(cluster.snapshot(), cluster.now)
+                if writes is None or plan.is_empty:
+                    cluster.carry_out(plan)
+                else:
+                    cluster.carry_out(plan, writes)
+                cluster.play()
+            cluster.settle(10)
+
+        for version in ("1", "2"):
+            cluster.version(version)
+            turn()
+        cluster.rollback("back")
+        turn()
+        return cluster
+
+    whole = story(None)
+    for writes in range(1, 7):
+        assert _outline(story(writes)) == _outline(whole), f"died after write {writes}"
+
+
+def _outline(cluster: Cluster) -> dict[str, object]:
+    return {
+        "live": cluster.live(),
+        "steps": [cluster.request(v) for v in ("1", "2")],
+        "rollback": cluster.status("Rollback", "back")["outcome"],
+        "history": [(t["type"], t["to"]["version"]) for t in cluster.status("Model", "fraud")["transitions"]],
+        "deployments": sorted(key for key in cluster.objects if key[0] == "Deployment"),
+    }
