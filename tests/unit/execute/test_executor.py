@@ -245,17 +245,13 @@ async def test_an_object_that_went_away_meanwhile_is_no_failure(
     assert bench.world.reports == [("absent", type(error).__name__)]
 
 
-async def test_a_scale_is_followed_by_a_look_at_the_deployment(bench: Bench) -> None:
+async def test_a_deployment_is_scaled_by_one_patch(bench: Bench) -> None:
     body = {"spec": {"replicas": 3}}
-    bench.writer.on("patch", "Deployment", "fraud-production-a1", {"kind": "Scale"})
-    bench.writer.on("get", "Deployment", "fraud-production-a1", DEPLOYMENT)
+    bench.writer.on("patch", "Deployment", "fraud-production-a1", DEPLOYMENT)
 
-    await bench.execute(actions=(Patch("Deployment", "fraud-production-a1", body, "scale"),))
+    await bench.execute(actions=(Patch("Deployment", "fraud-production-a1", body),))
 
-    assert bench.writes == [
-        ("patch", "Deployment", "fraud-production-a1", "risk", body, "scale"),
-        ("get", "Deployment", "fraud-production-a1", "risk"),
-    ]
+    assert bench.writes == [("patch", "Deployment", "fraud-production-a1", "risk", body, "")]
     assert bench.world.reports == [("wrote", "Deployment", "fraud-production-a1")]
 
 
