@@ -6,16 +6,17 @@ import argparse
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from dev.cluster import external, kind, native
 from dev.cluster.places import KUBECONFIG, ROOT
 from dev.cluster.say import Trouble, note
 
-if sys.version_info < (3, 9):
-    sys.exit("dev.cluster needs Python 3.9 or newer")
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
-def choose():
+def choose() -> ModuleType:
     """The kind of cluster to use, in the order that the package's docstring gives."""
     if os.environ.get("MODELYARD_KUBECONFIG"):
         return external

@@ -8,9 +8,15 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dev.cluster.places import API_PORT, CLUSTER, CONTEXT, KUBECONFIG, NODE_ADDRESS, NODE_NAME, STATE, USERS
+from dev.cluster.say import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Fields = dict[str, Any]
 
 TOKENS = STATE / "tokens.csv"
 PEOPLE = {
@@ -36,10 +42,9 @@ def ensure_tokens() -> None:
     """Write the API server's list of tokens, users and groups, once for each cluster."""
     if TOKENS.exists():
         return
-    rows = [
-        f'{secrets.token_hex(16)},{user},{user},"{",".join(groups)}"\n' for user, groups in {**PARTS, **PEOPLE}.items()
-    ]
-    _write(TOKENS, "".join(rows))
+    rows = ((secrets.token_hex(16), user, user, groups) for user, groups in {**PARTS, **PEOPLE}.items())
+    lines = (",".join(row) + (f',"{",".join(groups)}"' if groups else "") for *row, groups in rows)
+    _write(TOKENS, "".join(f"{line}\n" for line in lines))
 
 
 def write_kubeconfigs(authority: Path) -> None:
@@ -50,14 +55,27 @@ def write_kubeconfigs(authority: Path) -> None:
     }
     for line in TOKENS.read_text().splitlines():
         token, user = line.split(",")[:2]
-        write_kubeconfig(_place(user), server, user, {"token": token})
+        _write_kubeconfig(_place(user), server, user, {"token": token})
 
 
-def write_impersonating(server: dict[str, str], credentials: dict[str, str]) -> None:
-    """Write the test users' kubeconfigs for a cluster that has no users of ours: the administrator acts as them."""
+def adopt(kubectl: Path, kubeconfig: Path) -> None:
+    """Write the same kubeconfigs for a cluster that has no users of ours: its administrator acts as them."""
+    command = [
+        str(kubectl),
+        f"--kubeconfig={kubeconfig}",
+        "config",
+        "view",
+        "--raw",
+        "--minify",
+        "--flatten",
+        "-o",
+        "json",
+    ]
+    config = json.loads(run([str(kubectl), f"--kubeconfig={kubeconfig}", *view], why=f"read {kubeconfig}"))
+    server, credentials = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    _write_kubeconfig(KUBECONFIG, server, ADMIN, credentials)
     for user, groups in PEOPLE.items():
-        person = {**credentials, "as": user, "as-groups": groups} if groups else {**credentials, "as": user}
-        write_kubeconfig(_place(user), server, user, person)
+        _write_kubeconfig(_place(user), server, user, {**credentials, "as": user, "as-groups": groups})
 
 
 def part(user: str) -> Path:
@@ -65,7 +83,7 @@ def part(user: str) -> Path:
     return _place(user)
 
 
-def write_kubeconfig(path: Path, server: dict[str, str], user: str, credentials: dict[str, object]) -> None:
+def _write_kubeconfig(path: Path, server: Fields, user: str, credentials: Fields) -> None:
     """Write a kubeconfig with one context; JSON, which is YAML too."""
     context = {"cluster": CONTEXT, "user": user}
     config = {

@@ -1,7 +1,8 @@
 """Container images without Docker: folders become layers, layers become an archive that containerd loads.
 
 Every layer is a plain tar whose bytes depend on its content alone (names sorted, times and owners
-fixed), so an unchanged layer keeps its digest and containerd unpacks it once.
+fixed), so an unchanged layer keeps its digest. The archive is an OCI image layout; it leaves out
+the layers that containerd has already, so that after an edit only a small one is read.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import os
 import platform
 import tarfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
+OCI = "application/vnd.oci.image"
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -27,7 +30,7 @@ class Image:
 
     name: str
     layers: tuple[Path, ...]
-    config: dict[str, object] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 def write_layer(folder: Path, layer: Path, *, inside: str = "") -> None:
@@ -45,46 +48,53 @@ def write_layer(folder: Path, layer: Path, *, inside: str = "") -> None:
     half.rename(layer)
 
 
-def write_archive(image: Image, archive: Path) -> None:
-    """Write what `docker save` would write, which `ctr images import` reads."""
-    digests = [_sha256(layer) for layer in image.layers]
-    config = json.dumps(
-        {
+def write_archive(image: Image, archive: Path, *, known: Collection[str] = ()) -> str:
+    """Write the image without the layers whose digests are `known`; return the image's digest."""
+    with tarfile.open(archive, "w") as tar:
+        layers = [_blob_of(tar, layer, known) for layer in image.layers]
+        config = {
             "architecture": MACHINES[platform.machine()],
             "os": "linux",
             "config": image.config,
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
-        },
-        sort_keys=True,
-    ).encode()
-    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [
-        {
-            "Config": config_name,
-            "RepoTags": [image.name],
-            "Layers": [f"{digest}/layer.tar" for digest in digests],
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
         }
-    ]
-    half = archive.with_name(f".{archive.name}.{os.getpid()}")
-    with tarfile.open(half, "w") as tar:
-        for layer, digest in zip(image.layers, digests):
-            tar.add(layer, arcname=f"{digest}/layer.tar")
-        for name, content in ((config_name, config), ("manifest.json", json.dumps(manifest).encode())):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    half.rename(archive)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": f"{OCI}.manifest.v1+json",
+            "config": _blob(tar, config, f"{OCI}.config.v1+json"),
+            "layers": layers,
+        }
+        described = _blob(tar, manifest, f"{OCI}.manifest.v1+json")
+        named = {**described, "annotations": {"io.containerd.image.name": image.name}}
+        _file(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": [named]}).encode())
+        _file(tar, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+    return str(described["digest"])
+
+
+def _blob_of(tar: tarfile.TarFile, layer: Path, known: Collection[str]) -> dict[str, Any]:
+    """Add a layer unless it is known; describe it."""
+    with layer.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if f"sha256:{digest}" not in known:
+        tar.add(layer, arcname=f"blobs/sha256/{digest}")
+    return {"mediaType": f"{OCI}.layer.v1.tar", "digest": f"sha256:{digest}", "size": layer.stat().st_size}
+
+
+def _blob(tar: tarfile.TarFile, content: dict[str, Any], media_type: str) -> dict[str, Any]:
+    """Add a JSON document under its own digest; describe it."""
+    data = json.dumps(content, sort_keys=True).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    _file(tar, f"blobs/sha256/{digest}", data)
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+
+def _file(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     return entry
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

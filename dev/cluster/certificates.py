@@ -41,7 +41,7 @@ def _sign(name: str, subject: str, extensions: str) -> None:
     request, wanted = _at(f"{name}.csr"), _at(f"{name}.ext")
     wanted.write_text(extensions)
     _openssl("req", "-new", "-key", _at(f"{name}.key"), "-subj", subject, "-out", request)
-    signer = ["-CA", CA, "-CAkey", _at("ca.key"), "-CAcreateserial"]
+    signer: list[str | Path] = ["-CA", CA, "-CAkey", _at("ca.key"), "-CAcreateserial"]
     _openssl("x509", "-req", "-in", request, *signer, "-days", DAYS, "-extfile", wanted, "-out", _at(f"{name}.crt"))
 
 

@@ -25,7 +25,9 @@ def start(programs: dict[str, Path]) -> None:
     pki = certificates.FOLDER
     processes.ensure("etcd", _etcd())
     processes.ensure("kube-apiserver", _api_server(programs["kube-apiserver"]))
-    wait_until(lambda: ready(programs["kubectl"]), what="the API server", seconds=90, look_at=LOG / "kube-apiserver.log")
+    wait_until(
+        lambda: ready(programs["kubectl"]), what="the API server", seconds=90, look_at=LOG / "kube-apiserver.log"
+    )
     processes.ensure(
         "kube-controller-manager",
         [
@@ -55,7 +57,7 @@ def start(programs: dict[str, Path]) -> None:
 
 def ready(kubectl: Path) -> bool:
     """Whether the API server answers and has finished its start-up."""
-    command = [kubectl, f"--kubeconfig={KUBECONFIG}", "get", "--raw=/readyz", "--request-timeout=3s"]
+    command = [str(kubectl), f"--kubeconfig={KUBECONFIG}", "get", "--raw=/readyz", "--request-timeout=3s"]
     return KUBECONFIG.exists() and succeeds(command)
 
 

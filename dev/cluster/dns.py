@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dev.cluster import access, processes
 from dev.cluster.places import CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBECONFIG, LOG, NODE_ADDRESS, STATE
@@ -23,7 +23,7 @@ READY_PORT = 8181
 
 def start(programs: dict[str, Path]) -> None:
     """Start CoreDNS, give it its Service and wait until it knows the cluster."""
-    kubectl = [programs["kubectl"], f"--kubeconfig={KUBECONFIG}"]
+    kubectl = [str(programs["kubectl"]), f"--kubeconfig={KUBECONFIG}"]
     objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": _objects()})
     apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"]
     run([*kubectl, *apply], why="make the Service kube-dns", stdin=objects)
@@ -58,7 +58,7 @@ def _corefile() -> str:
 """
 
 
-def _objects() -> list[dict]:
+def _objects() -> list[dict[str, Any]]:
     ports = [("dns", 53, "UDP"), ("dns-tcp", 53, "TCP")]
     role = "rbac.authorization.k8s.io"
     return [

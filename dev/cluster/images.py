@@ -18,12 +18,13 @@ import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dev.cluster.archive import Image, write_archive, write_layer
 from dev.cluster.node import PAUSE_IMAGE, ctr
-from dev.cluster.places import CACHE, ROOT, STATE
+from dev.cluster.places import CACHE, CLUSTER, ROOT
 from dev.cluster.say import note, run, step
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ ACCOUNTS = (
     "nobody:x:65534:65534:nobody:/nonexistent:/bin/false",
     "modelyard:x:65532:65532:modelyard:/nonexistent:/bin/false",
 )
-BUSYBOX = ("sh", "cat", "cp", "df", "du", "env", "find", "grep", "head", "id", "ls", "mkdir", "ps")
-BUSYBOX += ("rm", "sed", "sha256sum", "sleep", "sort", "tail", "test", "touch", "wc")
+BUSYBOX = "sh cat cp df du env find grep head id ls mkdir ps rm sed sha256sum sleep sort tail test touch wc"
 
 
 def load_pause() -> None:
@@ -74,23 +74,27 @@ def refresh() -> None:
 
 def _load(image: Image) -> None:
     """Hand an image to containerd unless it has exactly this one."""
-    loaded = STATE / "loaded" / image.name.replace("/", "_")
-    want = hashlib.sha256(repr((image.layers and [_identity(layer) for layer in image.layers], image.config)).encode())
+    want = hashlib.sha256(repr(([_identity(layer) for layer in image.layers], image.config)).encode()).hexdigest()
+    name = image.name if "/" in image.name else f"docker.io/library/{image.name}"  # as the kubelet looks it up
     there = run(ctr("images", "list", "--quiet"), why="list the node's images").split()
-    names = {image.name, f"docker.io/library/{image.name}"}
-    if loaded.exists() and loaded.read_text() == want.hexdigest() and names & set(there):
+    if _record(image.name).exists() and _record(image.name).read_text() == want and name in there:
         return
+    known = run(ctr("content", "list", "--quiet"), why="list the node's layers").split()
     with _workshop() as shop:
         archive = shop / "image.tar"
-        write_archive(image, archive)
+        write_archive(replace(image, name=name), archive, known=known)
         run(ctr("images", "import", str(archive)), why=f"load {image.name} into containerd")
-    loaded.parent.mkdir(parents=True, exist_ok=True)
-    loaded.write_text(want.hexdigest())
+    record(image.name, want)
 
 
-def _identity(layer: Path) -> str:
-    """Cached layers are named by content; the pause image's is made anew each time."""
-    return layer.name if layer.parent == LAYERS else hashlib.sha256(layer.read_bytes()).hexdigest()
+def record(name: str, content: str) -> None:
+    """Note which content is loaded under a name; `make install-dev` restarts the operator when it changes."""
+    _record(name).parent.mkdir(parents=True, exist_ok=True)
+    _record(name).write_text(content)
+
+
+def _record(name: str) -> Path:
+    return CLUSTER / "images" / name.replace("/", "_").replace(":", "_")
 
 
 def _cached(kind: str, ingredients: str | bytes, build: Callable[[Path], None], *, inside: str = "") -> Path:
@@ -142,7 +146,7 @@ def _bootstrap(folder: Path) -> None:
     accounts = [line.split(":") for line in ACCOUNTS]
     (folder / "etc" / "passwd").write_text("".join(":".join(account) + "\n" for account in accounts))
     (folder / "etc" / "group").write_text("".join(":".join(account[:3]) + ":\n" for account in accounts))
-    for name in BUSYBOX:
+    for name in BUSYBOX.split():
         link = folder / "usr" / "bin" / name
         if not link.is_symlink():
             link.symlink_to("busybox")
@@ -221,9 +225,9 @@ def _compile(rootfs: Path, folder: Path) -> None:
     run(command, why="compile the image's Python files")
 
 
-def _settings(dockerfile: Path) -> dict[str, object]:
+def _settings(dockerfile: Path) -> dict[str, Any]:
     """How the image runs, as the last stage of its Dockerfile says (exec forms only)."""
-    config: dict[str, object] = {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]}
+    config: dict[str, Any] = {}
     for line in dockerfile.read_text().replace("\\\n", " ").splitlines():
         word, _, rest = line.strip().partition(" ")
         rest = rest.strip()
@@ -238,6 +242,11 @@ def _settings(dockerfile: Path) -> dict[str, object]:
         elif word == "EXPOSE":
             config["ExposedPorts"] = {f"{port}/tcp": {} for port in rest.split()}
     return config
+
+
+def _identity(layer: Path) -> str:
+    """Cached layers are named by content; the pause image's is made anew each time."""
+    return layer.name if layer.parent == LAYERS else hashlib.sha256(layer.read_bytes()).hexdigest()
 
 
 @contextmanager

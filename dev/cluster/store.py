@@ -22,7 +22,7 @@ FOLDER = STATE / "s3"
 BUCKET = "models"
 
 
-def start(programs: dict[str, Path], address: str = NODE_ADDRESS) -> None:
+def start(programs: dict[str, Path], address: str = NODE_ADDRESS, *, isolated: bool = True) -> None:
     """Start the store and wait until it answers."""
     settings = _settings(address)
     for part in ("iam", "versions", f"data/{BUCKET}"):  # a folder is a bucket
@@ -34,7 +34,7 @@ def start(programs: dict[str, Path], address: str = NODE_ADDRESS) -> None:
         "ROOT_ACCESS_KEY_ID": settings["AWS_ACCESS_KEY_ID"],
         "ROOT_SECRET_ACCESS_KEY": settings["AWS_SECRET_ACCESS_KEY"],
     }
-    processes.ensure("versitygw", command, env=credentials)
+    processes.ensure("versitygw", command, env=credentials, isolated=isolated)
     wait_until(lambda: answers(address), what="the S3 store", seconds=20, look_at=LOG / "versitygw.log")
 
 

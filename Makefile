@@ -1,0 +1,70 @@
+# Every daily task, one verb each; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help cluster down status images install-dev demo crds check test test-unit test-api test-cluster bench clean
+
+# uv reads pyproject.toml and uv.lock. A machine without it gets one in a place of its own.
+PYTHON ?= python3
+CACHE := $(or $(MODELYARD_CACHE),$(HOME)/.cache/modelyard)
+UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
+export UV
+CLUSTER := $(PYTHON) -m dev.cluster
+KUBECTL := .cluster/bin/kubectl --kubeconfig .cluster/kubeconfig
+HELM := .cluster/bin/helm --kubeconfig .cluster/kubeconfig
+PYTEST := $(UV) run pytest
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+cluster: $(UV) ## start a real cluster, or repair the one that runs
+	@$(CLUSTER) up
+
+down: ## stop it; nothing of it is left running, mounted or routed
+	@$(CLUSTER) down
+
+status: ## say which of its programs run
+	@$(CLUSTER) status
+
+images: $(UV) ## rebuild what changed in modelyard:dev and modelyard-example-server:dev, and load it
+	@$(CLUSTER) images
+
+install-dev: images ## install or upgrade the operator from this checkout in the cluster
+	$(HELM) upgrade --install modelyard charts/modelyard --namespace modelyard-system --create-namespace \
+	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
+	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev)" --wait --timeout 3m
+
+demo: cluster ## the main job on a real model: register, verify, serve, promote, roll back
+	@$(UV) run --group demo python -m dev.demo
+
+crds: $(UV) ## write the CRDs from the types in operator/modelyard/api
+	$(UV) run python -m modelyard.api.crd
+
+check: $(UV) ## format, lint, types, import contracts
+	$(UV) run ruff format --check .
+	$(UV) run ruff check .
+	$(UV) run mypy
+	$(UV) run mypy dev/cluster
+	$(UV) run lint-imports
+
+test: check cluster ## everything: what a change must pass
+	$(PYTEST)
+
+test-unit: $(UV) ## the inner loop: no cluster, under 20 s
+	$(PYTEST) tests/unit
+
+test-api: cluster ## against a real API server
+	$(PYTEST) -m api
+
+test-cluster: cluster ## with real pods
+	$(PYTEST) -m cluster
+
+bench: cluster ## measure, beside the raw floor of the same run
+	$(UV) run python -m dev.bench
+
+clean: down ## also remove what was built in this checkout; the cache is kept
+	rm -rf .cluster .venv dist
+
+$(CACHE)/uv/bin/uv:
+	@echo "install uv in $(CACHE)/uv"
+	@$(PYTHON) -m venv $(CACHE)/uv || { echo "Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(CACHE)/uv/bin/pip install --quiet "uv>=0.9,<1"
