@@ -60,17 +60,7 @@ def write_kubeconfigs(authority: Path) -> None:
 
 def adopt(kubectl: Path, kubeconfig: Path) -> None:
     """Write the same kubeconfigs for a cluster that has no users of ours: its administrator acts as them."""
-    command = [
-        str(kubectl),
-        f"--kubeconfig={kubeconfig}",
-        "config",
-        "view",
-        "--raw",
-        "--minify",
-        "--flatten",
-        "-o",
-        "json",
-    ]
+    view = ["config", "view", "--raw", "--minify", "--flatten", "--output=json"]
     config = json.loads(run([str(kubectl), f"--kubeconfig={kubeconfig}", *view], why=f"read {kubeconfig}"))
     server, credentials = config["clusters"][0]["cluster"], config["users"][0]["user"]
     _write_kubeconfig(KUBECONFIG, server, ADMIN, credentials)
