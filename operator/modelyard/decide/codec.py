@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, bool, float, type(None)})
 
 
 def format_time(moment: datetime) -> str:
@@ -31,9 +32,11 @@ def parse_time(text: str) -> datetime:
 
 def dump(value: Any) -> Any:
     """The JSON shape of a dataclass, or of what one may hold."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {_camel(name): dump(item) for name, item in pairs if item not in (None, (), {}, "")}
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return _dump_fields(kind, value)
     if isinstance(value, datetime):
         return format_time(value)
     if isinstance(value, tuple | list):
@@ -41,6 +44,15 @@ def dump(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: dump(item) for key, item in value.items()}
     return value
+
+
+def _dump_fields(kind: Any, value: Any) -> dict[str, Any]:
+    found = {}
+    for name, key, _ in _fields(kind):
+        item = getattr(value, name)
+        if item is not None and item != () and item != {} and item != "":
+            found[key] = dump(item)
+    return found
 
 
 def load(kind: type[T], data: Mapping[str, Any]) -> T:

@@ -7,6 +7,7 @@ own part in the pod (the fetch container) is as it was when the Deployment was m
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelyard.api import names
@@ -178,19 +179,19 @@ def task_volume() -> dict[str, Any]:
     return {"name": TASK_VOLUME, "downwardAPI": {"items": [item]}}
 
 
-def service(world: World, stage: StageSpec, state: StageState, current: Current) -> Mapping[str, Any]:
+def service(world: World, stage: StageSpec, current: Current) -> dict[str, Any]:
     """The stage's Service, whose selector names exactly the current revision."""
     assert stage.serving is not None
     port = {"name": "http", "port": stage.serving.port, "targetPort": stage.serving.port, "protocol": "TCP"}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _stage_metadata(world, stage, stage.serving.service_name, state, current),
+        "metadata": _stage_metadata(world, stage, stage.serving.service_name, current),
         "spec": {"selector": selector(world, stage, current.revision), "ports": [port]},
     }
 
 
-def configmap(world: World, stage: StageSpec, state: StageState, current: Current) -> Mapping[str, Any]:
+def configmap(world: World, stage: StageSpec, state: StageState, current: Current) -> dict[str, Any]:
     """The stage's ConfigMap: which version carries it, for whoever does not ask the API of Modelyard."""
     revision = state.revision(current.revision)
     data = {
@@ -204,7 +205,7 @@ def configmap(world: World, stage: StageSpec, state: StageState, current: Curren
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _stage_metadata(world, stage, stage.object_name, state, current),
+        "metadata": _stage_metadata(world, stage, stage.object_name, current),
         "data": {key: value for key, value in data.items() if value},
     }
 
@@ -216,21 +217,25 @@ def endpoint(world: World, stage: StageSpec) -> str:
     return f"{stage.serving.service_name}.{world.seen.namespace}.svc:{stage.serving.port}"
 
 
-def _stage_metadata(
-    world: World, stage: StageSpec, name: str, state: StageState, current: Current
-) -> Mapping[str, Any]:
-    """Metadata with the stage's state in it as of the last move: what `recovery` reads when status is lost."""
-    kept = {**codec.dump(state), "rollback": None}
+def _stage_metadata(world: World, stage: StageSpec, name: str, current: Current) -> dict[str, Any]:
     return {
         "name": name,
         "namespace": world.seen.namespace,
         "labels": stage_labels(world, stage) | {names.LABEL_VERSION: current.version},
-        "annotations": {
-            names.ANNOTATION_SEQUENCE: str(current.sequence),
-            names.ANNOTATION_REVISION: compact(kept),
-        },
+        "annotations": {names.ANNOTATION_SEQUENCE: str(current.sequence)},
         "ownerReferences": [owner(world.model)],
     }
+
+
+def with_state(manifest: dict[str, Any], state: StageState) -> dict[str, Any]:
+    """A Service or ConfigMap of a stage with the stage's state in it: what `recovery` reads when status is lost.
+
+    It is as of the last move of the pointer; a Rollback under way then is not taken up again.
+    """
+    metadata = manifest["metadata"]
+    kept = compact(codec.dump(replace(state, rollback=None)))
+    annotations = {**metadata["annotations"], names.ANNOTATION_REVISION: kept}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def stage_labels(world: World, stage: StageSpec) -> dict[str, str]:

@@ -51,7 +51,7 @@ def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
         return
     wanted = [(world.seen.configmaps, manifests.configmap(world, stage, state, state.current), "data")]
     if stage.serving:
-        service = manifests.service(world, stage, state, state.current)
+        service = manifests.service(world, stage, state.current)
         wanted.insert(0, (world.seen.services, service, "spec"))
     for known, manifest, part in wanted:
         name = manifest["metadata"]["name"]
@@ -59,9 +59,9 @@ def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
             continue
         present = known.get(name)
         if present is None:
-            yield Create(manifest)
+            yield Create(manifests.with_state(manifest, state))
         elif _differs(present, manifest, part):
-            yield Apply(manifest)
+            yield Apply(manifests.with_state(manifest, state))
     yield from _surplus_services(world, stage)
 
 
@@ -110,9 +110,9 @@ def _deployments(world: World, outcome: StageOutcome) -> Iterator[Action]:
 
 
 def _scale(world: World, present: Obj, replicas: int) -> Patch:
-    """Another number of pods; when there were none, the time too, from which the pods' deadlines count."""
+    """Another number of pods; when it is more, the time too, from which the new pods' deadlines count."""
     body: dict[str, Any] = {"spec": {"replicas": replicas}}
-    if present["spec"].get("replicas", 1) == 0:
+    if replicas > present["spec"].get("replicas", 1):
         body["metadata"] = {"annotations": {names.ANNOTATION_SCALED_AT: codec.format_time(world.now)}}
     return Patch("Deployment", present["metadata"]["name"], body)
 
