@@ -13,7 +13,7 @@ remaining writes are tried, and all failures are raised together at the end.
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 from modelyard.api import names
 from modelyard.decide.plan import Action, Apply, ApplyStatus, Commit, Create, Delete, Patch, Plan
@@ -26,9 +26,16 @@ from modelyard.kube.kinds import KINDS, MODEL
 AT_ONCE = 8
 """Writes of one Plan in flight together: enough to hide latency, too few to crowd out other clients."""
 
+STATUS_ATTEMPTS = 3
+"""Writes of one status in the face of others who keep writing the object."""
+
 
 class World(Protocol):
-    """Where the executor reports what it learned."""
+    """What is known of the objects to write, and where the executor reports what it learned."""
+
+    def known(self, kind: str, namespace: str, name: str) -> Obj | None:
+        """An object's last known state."""
+        ...
 
     def wrote(self, obj: Obj) -> None:
         """An object's state after a write."""
@@ -120,8 +127,8 @@ class Executor:
         match action:
             case Create():
                 await self._create(namespace, model, action)
-            case Apply(manifest):
-                self._world.wrote(await self._writer.apply(_placed(manifest, namespace)))
+            case Apply():
+                await self._apply(namespace, action)
             case ApplyStatus():
                 await self._apply_status(namespace, action)
             case Patch():
@@ -143,12 +150,37 @@ class Executor:
             else:
                 self._world.conflict(namespace, model, kind, name)
 
-    async def _apply_status(self, namespace: str, action: ApplyStatus) -> None:
-        kind, guard = KINDS[action.kind], {"uid": action.uid}
+    async def _apply(self, namespace: str, action: Apply) -> None:
+        manifest = _placed(action.manifest, namespace)
+        known = self._world.known(manifest["kind"], namespace, manifest["metadata"]["name"])
+        if known is not None:
+            # Without its uid an object deleted meanwhile would be made again, and a stranger's be taken over.
+            manifest["metadata"]["uid"] = known["metadata"]["uid"]
         try:
-            self._world.wrote(await self._writer.apply_status(kind, namespace, action.name, action.status, guard))
-        except ConflictError as error:  # another object has the name by now, whose status this is not
+            self._world.wrote(await self._writer.apply(manifest))
+        except ConflictError as error:
             self._world.absent(error)
+
+    async def _apply_status(self, namespace: str, action: ApplyStatus) -> None:
+        """Write the status of the object with that uid, whatever else of it is written at the same time.
+
+        The API server ignores a uid in a write to `status`, so it is the resourceVersion of a state known to have
+        that uid which keeps the status from a namesake.
+        """
+        kind = KINDS[action.kind]
+        state = self._world.known(action.kind, namespace, action.name)
+        for _ in range(STATUS_ATTEMPTS):
+            if state is None or state["metadata"]["uid"] != action.uid:
+                return  # another object has the name by now, or none; a decision on it will follow
+            guard = {"resourceVersion": state["metadata"]["resourceVersion"]}
+            try:
+                self._world.wrote(await self._writer.apply_status(kind, namespace, action.name, action.status, guard))
+                return
+            except ConflictError as error:
+                conflict = error
+                state = await self._writer.get(kind, namespace, action.name)
+                self._world.wrote(state)
+        raise conflict
 
     async def _patch(self, namespace: str, action: Patch) -> None:
         self._world.wrote(await self._writer.patch(KINDS[action.kind], namespace, action.name, action.body))
@@ -217,7 +249,7 @@ def _target(action: Action) -> tuple[str, str]:
     return action.kind, action.name
 
 
-def _placed(manifest: Obj, namespace: str) -> Obj:
+def _placed(manifest: Obj, namespace: str) -> dict[str, Any]:
     return {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
 
 

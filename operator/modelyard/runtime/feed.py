@@ -57,6 +57,10 @@ class Feed:
         """Look again at the Models that wait for a verification Job of the namespace to end."""
         self.news(self._slots.next_in_line(namespace))
 
+    def known(self, kind: str, namespace: str, name: str) -> Obj | None:
+        """An object's last known state."""
+        return self._cache.get(Address(kind, namespace, name))
+
     def wrote(self, obj: Obj) -> None:
         """An own write was answered. The caller looks at the Model again by itself."""
         if self._cache.put(obj):

@@ -63,10 +63,14 @@ class RecordingWriter:
 
 
 class RecordingWorld:
-    """What the executor reported."""
+    """What the executor is told is known, and what it reported."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[Any, ...]] = []
+        self.objects: dict[tuple[str, str], Obj] = {}
+
+    def known(self, kind: str, namespace: str, name: str) -> Obj | None:
+        return self.objects.get((kind, name))
 
     def wrote(self, obj: Mapping[str, Any]) -> None:
         self.reports.append(("wrote", obj["kind"], obj["metadata"]["name"]))

@@ -35,7 +35,7 @@ def placed(given: Obj) -> Obj:
 
 
 SERVICE = manifest("Service", "fraud-production", spec={"selector": {"modelyard.dev/revision": "a1"}})
-VERSION = {"kind": "ModelVersion", "metadata": {"name": "fraud-7"}}
+VERSION = {"kind": "ModelVersion", "metadata": {"name": "fraud-7", "uid": "uid-7", "resourceVersion": "70"}}
 STAGING = manifest("Service", "fraud-staging", spec={"selector": {"modelyard.dev/revision": "b2"}})
 DEPLOYMENT = manifest("Deployment", "fraud-production-a1", spec={"replicas": 1})
 JOB = manifest("Job", "fraud-verify-x")
@@ -71,6 +71,7 @@ class Bench:
     def __init__(self) -> None:
         self.writer = RecordingWriter()
         self.world = RecordingWorld()
+        self.world.objects["ModelVersion", "fraud-7"] = VERSION
         self.executor = Executor(
             self.writer, EventPublisher(self.writer, instance="pod-1", clock=lambda: NOW), self.world
         )
@@ -126,7 +127,7 @@ async def test_commit_then_services_then_objects_then_statuses_then_events(bench
         ("apply", "Service", "fraud-staging", placed(STAGING)),
         ("apply", "ConfigMap", "fraud-production", placed(CONFIG)),
         ("create", "Deployment", "fraud-production-a1", placed(DEPLOYMENT)),
-        ("apply_status", "ModelVersion", "fraud-7", "risk", {"digest": "sha256:00"}, {"uid": "uid-7"}),
+        ("apply_status", "ModelVersion", "fraud-7", "risk", {"digest": "sha256:00"}, {"resourceVersion": "70"}),
         ("create", "Event", EVENT),
     ]
     assert bench.world.reports == [
@@ -230,8 +231,8 @@ async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench:
         (Patch("Deployment", "x", {"spec": {}}), "patch", NotFoundError("patch", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", NotFoundError("delete", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", ConflictError("delete", "another uid", 409)),
-        (ApplyStatus("Deployment", "x", "uid", {}), "apply_status", NotFoundError("apply", "gone", 404)),
-        (ApplyStatus("Deployment", "x", "uid", {}), "apply_status", ConflictError("apply", "another uid", 409)),
+        (ApplyStatus("Deployment", "x", "uid-7", {}), "apply_status", NotFoundError("apply", "gone", 404)),
+        (Apply(manifest("Deployment", "x")), "apply", ConflictError("apply", "uid mismatch", 409)),
         (Create(manifest("Deployment", "x")), "create", NamespaceTerminatingError("create", "terminating", 403)),
     ],
 )
@@ -239,6 +240,7 @@ async def test_an_object_that_went_away_meanwhile_is_no_failure(
     bench: Bench, action: Any, verb: str, error: Any
 ) -> None:
     bench.writer.on(verb, "Deployment", "x", error)
+    bench.world.objects["Deployment", "x"] = {"metadata": {"uid": "uid-7", "resourceVersion": "70"}}
 
     await bench.execute(actions=(action,))
 

@@ -1,0 +1,138 @@
+"""A namespace of one's own on a real API server, a client, and operator processes with a decision of the tests'."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+
+from modelyard.kube.client import Client
+from modelyard.kube.kinds import CUSTOM
+from tests.kube import ROOT, Kube, find_kubeconfig
+
+STARTED_WITHIN = 30.0
+STOPPED_WITHIN = 15.0
+
+
+@pytest.fixture(scope="session")
+def kube() -> Kube:
+    """The cluster, with the CRDs in it."""
+    kube = Kube.connect()
+    served = kube.run("api-resources", "--api-group=modelyard.dev", "--output=name").split()
+    if len(served) < len(CUSTOM):
+        kube.run("apply", "--server-side", f"--filename={ROOT / 'crds'}")
+        for kind in CUSTOM:
+            kube.run("wait", "--for=condition=Established", f"crd/{kind.plural}.{kind.group}", "--timeout=30s")
+    return kube
+
+
+@pytest.fixture
+def namespace(kube: Kube) -> Iterator[str]:
+    """A namespace that is deleted afterwards."""
+    name = f"runtime-{uuid.uuid4().hex[:8]}"
+    kube.run("create", "namespace", name)
+    yield name
+    kube.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def here(kube: Kube, namespace: str) -> Kube:
+    """kubectl in that namespace."""
+    return kube.within(namespace)
+
+
+@pytest.fixture
+async def client(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """The operator's client, with the cluster's admin credentials."""
+    monkeypatch.setenv("KUBECONFIG", str(find_kubeconfig()))
+    async with await Client.open() as client:
+        yield client
+
+
+@dataclass
+class Process:
+    """An operator process."""
+
+    popen: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of one of its pages; 0 when nobody answers."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except (URLError, OSError) as error:
+            return 0, str(error)
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples whose name and labels begin so."""
+        lines = self.get("/metrics")[1].splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+    def until(self, holds: Callable[[], Any], what: str, within: float = STARTED_WITHIN) -> None:
+        """Look again and again; a process that has ended is not waited for."""
+        deadline = time.monotonic() + within
+        while not holds():
+            if self.popen.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"{what}: not seen within {within:g} s\n{self.log.read_text()}")
+            time.sleep(0.05)
+
+    def until_ready(self) -> None:
+        """Wait for /readyz."""
+        self.until(lambda: self.get("/readyz")[0] == 200, "ready")
+
+    def until_leading(self) -> None:
+        """Wait until it holds the lease."""
+        self.until(lambda: self.metric("modelyard_leading") == 1, "leading")
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Send a signal; its exit code, and after how many seconds it ended."""
+        started = time.monotonic()
+        self.popen.send_signal(number)
+        return self.popen.wait(STOPPED_WITHIN), time.monotonic() - started
+
+
+@pytest.fixture
+def operator(namespace: str, kube: Kube, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts operator processes for the namespace."""
+    processes: list[Process] = []
+
+    def start(identity: str = "one", script: str = "trivial_operator.py", **settings: Any) -> Process:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        config = tmp_path / f"{identity}.json"
+        given = {"watchNamespaces": [namespace], "leaseNamespace": namespace, "listenPort": port} | settings
+        config.write_text(json.dumps(given))
+        log = tmp_path / f"{identity}.log"
+        environment = os.environ | {"KUBECONFIG": str(find_kubeconfig()), "POD_NAME": identity}
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                [sys.executable, str(Path(__file__).parent / script), "--config", str(config)],
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd=ROOT,
+            )
+        processes.append(Process(popen, port, log))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.popen.poll() is None:
+            process.popen.kill()
+            process.popen.wait()

@@ -1,0 +1,213 @@
+"""The client against a real API server: what apply, guards, pages and refusals are really like."""
+
+from typing import Any
+
+import pytest
+
+from modelyard.kube import client as client_module
+from modelyard.kube.client import Client
+from modelyard.kube.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    InvalidError,
+    NamespaceTerminatingError,
+    NotFoundError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from modelyard.kube.kinds import CONFIG_MAP, DEPLOYMENT, MODEL, SERVICE, Kind
+from modelyard.kube.login import LoginError, load_configuration
+from tests.kube import Kube
+
+pytestmark = pytest.mark.api
+
+NOBODYS = "00000000-0000-0000-0000-000000000000"
+OURS = {"app.kubernetes.io/managed-by": "modelyard", "modelyard.dev/model": "fraud"}
+
+
+def config_map(namespace: str, name: str = "settings", **data: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "labels": OURS}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def model(namespace: str) -> dict[str, Any]:
+    metadata = {"name": "fraud", "namespace": namespace}
+    return {"apiVersion": "modelyard.dev/v1alpha1", "kind": "Model", "metadata": metadata, "spec": {}}
+
+
+async def test_an_object_is_made_once(client: Client, namespace: str) -> None:
+    made = await client.create(config_map(namespace, a="1"))
+    assert made["kind"] == "ConfigMap"
+    assert (await client.get(CONFIG_MAP, namespace, "settings"))["data"] == {"a": "1"}
+
+    with pytest.raises(AlreadyExistsError, match=f"create ConfigMap {namespace}/settings: .*already exists"):
+        await client.create(config_map(namespace))
+
+
+async def test_apply_owns_exactly_its_fields(client: Client, here: Kube, namespace: str) -> None:
+    await client.apply(config_map(namespace, a="1", b="2"))
+    here.patch("configmap", "settings", {"data": {"theirs": "3"}})
+    applied = await client.apply(config_map(namespace, a="9"))
+
+    assert applied["data"] == {"a": "9", "theirs": "3"}
+
+
+async def test_a_status_is_written_only_over_the_state_it_was_decided_on(client: Client, namespace: str) -> None:
+    first = await client.create(model(namespace))
+    guard = {"resourceVersion": first["metadata"]["resourceVersion"]}
+    second = await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 1}, guard)
+    assert second["status"] == {"observedGeneration": 1}
+
+    with pytest.raises(ConflictError):
+        await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 2}, guard)
+    assert (await client.get(MODEL, namespace, "fraud"))["status"] == {"observedGeneration": 1}
+
+
+async def test_the_same_status_again_is_no_write(client: Client, namespace: str) -> None:
+    await client.create(model(namespace))
+    first = await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 1}, {})
+    again = await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 1}, {})
+
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+async def test_a_status_is_not_written_to_nothing(client: Client, namespace: str) -> None:
+    with pytest.raises(NotFoundError):
+        await client.apply_status(MODEL, namespace, "fraud", {}, {})
+
+
+async def test_a_uid_in_a_status_write_guards_nothing(client: Client, namespace: str) -> None:
+    """What the executor relies on the resourceVersion for. When this fails, the uid can be relied on again."""
+    await client.create(model(namespace))
+    await client.apply_status(MODEL, namespace, "fraud", {}, {"uid": NOBODYS})
+
+
+async def test_an_apply_with_a_uid_neither_makes_nor_takes_over_an_object(client: Client, namespace: str) -> None:
+    guarded = config_map(namespace, a="1")
+    guarded["metadata"]["uid"] = NOBODYS
+    with pytest.raises(ConflictError):
+        await client.apply(guarded)
+    await client.create(config_map(namespace))
+    with pytest.raises(InvalidError):
+        await client.apply(guarded)
+
+
+async def test_only_the_object_with_that_uid_is_deleted(client: Client, namespace: str) -> None:
+    made = await client.create(config_map(namespace))
+    with pytest.raises(ConflictError):
+        await client.delete(CONFIG_MAP, namespace, "settings", NOBODYS)
+
+    answer = await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"])
+    assert answer["kind"] == "Status"
+    with pytest.raises(NotFoundError):
+        await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"])
+
+
+async def test_a_deployment_is_scaled_through_its_subresource(client: Client, namespace: str) -> None:
+    labels = {"app": "x"}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none"}]}}
+    manifest = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "server", "namespace": namespace},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod},
+    }
+    await client.create(manifest)
+    answer = await client.patch(DEPLOYMENT, namespace, "server", {"spec": {"replicas": 1}}, "scale")
+
+    assert (answer["kind"], answer["spec"]) == ("Scale", {"replicas": 1})
+    assert (await client.get(DEPLOYMENT, namespace, "server"))["spec"]["replicas"] == 1
+
+
+async def test_a_list_comes_in_pages_of_one_moment(
+    client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "PAGE", 2)
+    for number in range(5):
+        await client.create(config_map(namespace, f"c{number}", a="1"))
+    await client.create({**config_map(namespace, "foreign"), "metadata": {"name": "foreign", "namespace": namespace}})
+
+    pages = [page async for page in client.list(CONFIG_MAP, namespace)]
+
+    assert [len(page.items) for page in pages] == [2, 2, 1]
+    assert len({page.resource_version for page in pages}) == 1
+    assert {(item["kind"], item["apiVersion"]) for page in pages for item in page.items} == {("ConfigMap", "v1")}
+
+
+async def test_a_list_of_metadata_holds_no_content(client: Client, namespace: str) -> None:
+    assert [page.items async for page in client.list(CONFIG_MAP, namespace, metadata_only=True)] == [[]]
+    await client.create(config_map(namespace, a="1"))
+
+    (page,) = [page async for page in client.list(CONFIG_MAP, namespace, metadata_only=True)]
+    assert page.items[0]["kind"] == "ConfigMap"
+    assert set(page.items[0]) == {"kind", "apiVersion", "metadata"}
+
+
+async def test_a_kind_that_is_not_served_is_not_found(client: Client, namespace: str) -> None:
+    with pytest.raises(NotFoundError):
+        async for _ in client.list(Kind("Nothing", "nothing.modelyard.dev", "v1", "nothings"), namespace):
+            pass
+
+
+async def test_a_refusal_says_what_was_attempted_and_why(client: Client, namespace: str) -> None:
+    manifest = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": namespace}}
+
+    with pytest.raises(InvalidError, match=rf"create Service {namespace}/s: .*spec\.ports"):
+        await client.create(manifest | {"spec": {"selector": {"a": "b"}}})
+    with pytest.raises(NotFoundError, match=f"get Service {namespace}/s: "):
+        await client.get(SERVICE, namespace, "s")
+
+
+async def test_a_namespace_that_goes_away_is_told_from_a_lack_of_rights(
+    client: Client, here: Kube, namespace: str
+) -> None:
+    held = config_map(namespace)
+    held["metadata"]["finalizers"] = ["modelyard.dev/test"]
+    await client.create(held)
+    here.run("delete", "namespace", namespace, "--wait=false")
+    try:
+        with pytest.raises(NamespaceTerminatingError):
+            await client.create(config_map(namespace, "another"))
+    finally:
+        here.patch("configmap", "settings", {"metadata": {"finalizers": None}})
+
+
+async def test_a_refused_login_is_tried_once_more_with_fresh_credentials(client: Client, namespace: str) -> None:
+    stale, fresh = await load_configuration(), await load_configuration()
+    stale.api_key, stale.cert_file, stale.key_file = {"BearerToken": "Bearer expired"}, None, None
+    logins = []
+
+    async def login() -> Any:
+        logins.append(1)
+        return fresh
+
+    async with Client(stale, login=login) as renewed:
+        await renewed.create(config_map(namespace))
+        await renewed.get(CONFIG_MAP, namespace, "settings")
+    assert len(logins) == 1
+
+    async def login_in_vain() -> Any:
+        return stale
+
+    async with Client(stale, login=login_in_vain) as refused:
+        with pytest.raises(UnauthorizedError):
+            await refused.get(CONFIG_MAP, namespace, "settings")
+
+
+async def test_no_answer_is_an_error_of_its_own(client: Client, namespace: str) -> None:
+    nowhere = await load_configuration()
+    nowhere.host = "https://127.0.0.1:1"
+    async with Client(nowhere) as lost:
+        with pytest.raises(UnreachableError, match=f"get ConfigMap {namespace}/x: .*127.0.0.1:1"):
+            await lost.get(CONFIG_MAP, namespace, "x")
+
+
+async def test_credentials_are_never_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(LoginError, match="outside a cluster set KUBECONFIG"):
+        await load_configuration()
+
+    monkeypatch.setenv("KUBECONFIG", "/does/not/exist")
+    with pytest.raises(LoginError, match="KUBECONFIG=/does/not/exist"):
+        await load_configuration()
