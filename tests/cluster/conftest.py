@@ -1,0 +1,53 @@
+"""Fixtures of the tests that need real pods: the operator installed by its chart, and a namespace a test."""
+
+import os
+import shlex
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.cluster.registry import Registry, storage_secret
+from tests.kube import CLUSTER_DIR, ROOT, Kube
+
+NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@pytest.fixture(scope="session")
+def storage() -> dict[str, str]:
+    """Settings of the cluster's object store."""
+    path = Path(os.environ.get("MODELYARD_S3_ENV", CLUSTER_DIR / "s3.env"))
+    lines = (line.removeprefix("export ") for line in path.read_text().splitlines() if "=" in line)
+    pairs = (line.partition("=") for line in lines)
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
+@pytest.fixture(scope="session")
+def kube() -> Kube:
+    """The cluster, with the operator of this checkout installed by its chart."""
+    done = subprocess.run(["make", "install-dev"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"make install-dev: {done.stdout}\n{done.stderr}"
+    return Kube.connect()
+
+
+@pytest.fixture
+def registry(kube: Kube, storage: dict[str, str]) -> Iterator[Registry]:
+    """A namespace of its own under the restricted Pod Security Standard, with a storage Secret."""
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": NAMESPACE_LABELS}})
+    within = kube.within(namespace)
+    within.create(storage_secret(storage))
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=storage["AWS_ENDPOINT_URL"],
+        aws_access_key_id=storage["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=storage["AWS_SECRET_ACCESS_KEY"],
+        region_name=storage["AWS_REGION"],
+    )
+    yield Registry(within, s3)
+    s3.close()
+    if not os.environ.get("MODELYARD_TEST_KEEP"):
+        kube.delete("namespace", namespace, wait=False)

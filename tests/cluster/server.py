@@ -1,0 +1,44 @@
+"""The smallest server worth the name, run in pods by the cluster tests: it answers which version it is.
+
+It keeps connections alive, answers with the fetched file too, and stops gracefully. With MODELYARD_TEST_BROKEN it
+never listens.
+"""
+
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers every GET with version, revision and what the artifact says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Say who answers."""
+        said = Path("/mnt/models/answer.txt").read_text().strip()
+        flavour = os.environ.get("FLAVOUR", "")
+        body = f"{os.environ['MODELYARD_VERSION']} {said} {flavour}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def stop(*_: object) -> None:
+    """End at once: the preStop hook has drained."""
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
+    if os.environ.get("MODELYARD_TEST_BROKEN"):
+        while True:
+            time.sleep(1)
+    ThreadingHTTPServer(("", 8080), Handler).serve_forever()
