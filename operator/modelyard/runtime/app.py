@@ -194,6 +194,9 @@ class Operator:
         await _cancel(tasks)
         self._leading = False
         await self._lease.release()
+        # kopf waits five seconds for every task that it finds: open connections, its own wait for the flag
+        await self._probes.close()
+        self._stop.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

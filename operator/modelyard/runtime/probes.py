@@ -5,7 +5,6 @@ helps. Ready: the cache is complete, and the process leads or stands by to lead.
 """
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
@@ -25,7 +24,7 @@ class Probes:
         self._metrics = metrics
         self._live = live
         self._ready = ready
-        self._runner = web.AppRunner(self._application(), access_log=None)
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1)
 
     @property
     def port(self) -> int:
@@ -38,9 +37,11 @@ class Probes:
         await web.TCPSite(self._runner, host=None, port=self._port).start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Answer nobody any more. Safe to call twice."""
         await self._runner.cleanup()
 
     def _application(self) -> web.Application:
