@@ -31,6 +31,7 @@ from dev.cluster.say import run, succeeds, wait_until
 PAUSE_IMAGE = "modelyard.dev/pause:1"
 SOCKET = SOCKETS / "containerd.sock"
 CGROUP = "modelyard"
+NETWORK = "modelyard"
 CGROUPS = Path("/sys/fs/cgroup")
 TASKS = SOCKETS / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
 
@@ -100,8 +101,16 @@ def clear_away() -> None:
         Path(socket).unlink(missing_ok=True)
     for point in _mounts_below(STATE, SOCKETS):
         run(["umount", "--lazy", point], why="unmount what the node had mounted")
+    for leftover in _files_elsewhere():
+        leftover.unlink(missing_ok=True)
     for folder in sorted(_cgroup_folders(), key=lambda path: len(path.parts), reverse=True):
         folder.rmdir()
+
+
+def _files_elsewhere() -> list[Path]:
+    """What the kubelet and CNI write at places that cannot be configured."""
+    logs = [link for link in Path("/var/log/containers").glob("*.log") if link.readlink().is_relative_to(STATE)]
+    return [*logs, *Path("/var/lib/cni/results").glob(f"{NETWORK}-*")]
 
 
 def _pods_gone() -> bool:
@@ -191,7 +200,7 @@ def _pod_network() -> dict[str, Any]:
     }
     return {
         "cniVersion": "0.4.0",
-        "name": "pods",
+        "name": NETWORK,
         "plugins": [{"type": "ptp", "ipMasq": False, "ipam": addresses}],
     }
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dev.cluster.places import LOG, NAMESPACE, RUN
-from dev.cluster.say import wait_until
+from dev.cluster.say import Trouble, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STOP_SECONDS = 10
+BECOME = """printf '{"pid": %s, "argv": %s}' $$ "$2" > "$1.half" && mv "$1.half" "$1" && shift 2 && exec "$@" """
 
 
 def in_namespace(command: Sequence[str]) -> list[str]:
@@ -40,27 +41,23 @@ def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None =
     stop(name)
     RUN.mkdir(parents=True, exist_ok=True)
     LOG.mkdir(parents=True, exist_ok=True)
+    # The new process writes its own pid file before it becomes the program, so that no death of
+    # ours leaves a process without one; it belongs to nobody (`--fork`), so it outlives us.
+    file = RUN / f"{name}.pid"
+    line = ["setsid", "--fork", "sh", "-c", BECOME, "start", str(file), json.dumps(argv)]
+    line += in_namespace(argv) if isolated else argv
     with (LOG / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            in_namespace(argv) if isolated else argv,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **(env or {})},
-            cwd="/",
-            start_new_session=True,  # it must outlive this command and its terminal
-        )
-    # nsenter becomes the program, so this is the program's pid.
-    half = RUN / f".{name}.half"
-    half.write_text(json.dumps({"pid": process.pid, "argv": argv}))
-    half.rename(RUN / f"{name}.pid")
+        environment = {**os.environ, **(env or {})}
+        subprocess.run(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", check=True)
+    wait_until(file.exists, what=f"{name} to start", seconds=STOP_SECONDS)
     return True
 
 
 def running(name: str) -> bool:
     """Whether the process of that pid file is alive and still that program."""
     recorded = _recorded(name)
-    return bool(recorded) and _argv(recorded["pid"]) in (recorded["argv"], in_namespace(recorded["argv"]))
+    # On its way from shell through nsenter to program, a process has the program's words at the end.
+    return bool(recorded) and _argv(recorded["pid"])[-len(recorded["argv"]) :] == recorded["argv"]
 
 
 def names() -> list[str]:
@@ -75,7 +72,7 @@ def stop(name: str, *, how: signal.Signals = signal.SIGTERM) -> None:
         _signal(pid, how)
         try:
             wait_until(lambda: not running(name), what=f"{name} to end", seconds=STOP_SECONDS)
-        except Exception:  # it would not go; nothing is lost by force, all state is thrown away
+        except Trouble:  # it would not go; nothing is lost by force, all state is thrown away
             _signal(pid, signal.SIGKILL)
             wait_until(lambda: not running(name), what=f"{name} to be killed", seconds=STOP_SECONDS)
     (RUN / f"{name}.pid").unlink(missing_ok=True)
@@ -100,5 +97,3 @@ def _argv(pid: int) -> list[str]:
 def _signal(pid: int, how: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, how)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,90 @@
+"""What `make cluster` promises: names, Services, one S3 address, people, and repair of what died."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from dev.cluster import access, images, native, processes
+from dev.cluster.places import ROOT, S3_ENV
+
+from tests.kube import PODS_READY, Kube
+
+pytestmark = pytest.mark.cluster
+
+# Answers over HTTP, and is where we look at the cluster from: it finds itself by name through its Service,
+# and the store at the address that this machine uses.
+PROBE = """
+import socket, urllib.request, boto3
+print(urllib.request.urlopen("http://probe.%s.svc:80/", timeout=5).status)
+print(socket.gethostbyname("kubernetes.default.svc.cluster.local"))
+store = boto3.client("s3")
+store.put_object(Bucket="models", Key="cluster-tool/probe", Body=b"seen")
+print(store.get_object(Bucket="models", Key="cluster-tool/probe")["Body"].read().decode())
+"""
+
+
+def settings() -> dict[str, str]:
+    return dict(line.split("=", 1) for line in S3_ENV.read_text().splitlines())
+
+
+@pytest.fixture
+def probe() -> Iterator[Kube]:
+    kube = Kube.connect().within("cluster-tool")
+    kube.run("create", "namespace", "cluster-tool")
+    labels = {"app": "probe"}
+    container = {
+        "name": "probe",
+        "image": images.OPERATOR_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "http.server", "8000"],
+        "workingDir": "/tmp",
+        "env": [{"name": name, "value": value} for name, value in settings().items()],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1},
+    }
+    pod = {"metadata": {"name": "probe", "labels": labels}, "spec": {"containers": [container]}}
+    service = {"metadata": {"name": "probe"}, "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]}}
+    for kind, body in (("Pod", pod), ("Service", service)):
+        kube.run("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": kind, **body}))
+    kube.run("wait", "--for=condition=Ready", f"--timeout={PODS_READY.budget:.0f}s", "pod/probe")
+    yield kube
+    kube.run("delete", "namespace", "cluster-tool", "--wait=false")
+
+
+def test_pods_reach_names_services_and_the_store(probe: Kube) -> None:
+    printed = probe.run("exec", "probe", "--", "python3", "-c", PROBE % probe.namespace)
+
+    assert printed.split() == ["200", probe_address(), "seen"]
+    assert "GET / HTTP/1.1" in probe.run("logs", "probe")
+
+
+def probe_address() -> str:
+    return Kube.connect().within("default").run("get", "service", "kubernetes", "--output=jsonpath={.spec.clusterIP}")
+
+
+@pytest.mark.parametrize(("person", "groups"), access.PEOPLE.items(), ids=access.PEOPLE)
+def test_people_are_who_they_should_be(person: str, groups: list[str]) -> None:
+    kubeconfig = access.USERS / f"{person}.kubeconfig"
+    kube = Kube(kubeconfig=kubeconfig, kubectl=Kube.connect().kubectl)
+
+    who = json.loads(kube.run("auth", "whoami", "--output=json"))["status"]["userInfo"]
+
+    assert who["username"] == person
+    assert who["groups"] == [*groups, "system:authenticated"]
+
+
+@pytest.mark.skipif(not native.exists(), reason="only the native cluster is made of processes of ours")
+def test_a_killed_process_is_back_after_make_cluster() -> None:
+    before = processes._recorded("kube-proxy")["pid"]
+    os.kill(before, signal.SIGKILL)
+
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "dev.cluster", "up"], cwd=ROOT, check=True, capture_output=True)
+
+    assert processes.running("kube-proxy")
+    assert processes._recorded("kube-proxy")["pid"] != before
+    assert time.monotonic() - start < 60  # a hang, not a budget

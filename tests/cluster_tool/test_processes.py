@@ -1,0 +1,78 @@
+"""Starting, recognising and stopping the cluster's programs: never a process that is not ours."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dev.cluster import processes
+
+SLEEP = ["/bin/sleep", "1000"]
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(processes, "RUN", tmp_path / "run")
+    monkeypatch.setattr(processes, "LOG", tmp_path / "log")
+    yield tmp_path / "run"
+    for name in processes.names():
+        processes.stop(name)
+
+
+def start(*command: str) -> bool:
+    return processes.ensure("program", command, isolated=False)
+
+
+def pid(run: Path) -> int:
+    return int(json.loads((run / "program.pid").read_text())["pid"])
+
+
+def test_a_running_program_is_not_started_again(own_folders: Path) -> None:
+    assert start(*SLEEP)
+    first = pid(own_folders)
+
+    assert not start(*SLEEP)
+    assert pid(own_folders) == first
+
+
+def test_a_program_whose_flags_changed_is_started_anew(own_folders: Path) -> None:
+    start(*SLEEP)
+    first = pid(own_folders)
+
+    assert start("/bin/sleep", "2000")
+    assert pid(own_folders) != first
+    assert processes._argv(first) == []  # gone, or waiting to be reaped
+
+
+def test_a_program_that_was_killed_is_started_again(own_folders: Path) -> None:
+    start(*SLEEP)
+    processes._signal(pid(own_folders), processes.signal.SIGKILL)
+    processes.wait_until(lambda: not processes.running("program"), what="the kill", seconds=5)
+
+    assert start(*SLEEP)
+    assert processes.running("program")
+
+
+def test_a_pid_that_now_belongs_to_another_program_is_left_alone(own_folders: Path) -> None:
+    stranger = subprocess.Popen(["/bin/sleep", "1001"])
+    try:
+        own_folders.mkdir()
+        (own_folders / "program.pid").write_text(json.dumps({"pid": stranger.pid, "argv": SLEEP}))
+
+        assert not processes.running("program")
+        processes.stop("program")
+
+        assert stranger.poll() is None
+        assert processes.names() == []
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_half_written_pid_file_counts_as_none(own_folders: Path) -> None:
+    own_folders.mkdir()
+    (own_folders / "program.pid").write_text('{"pid": 1')
+
+    assert not processes.running("program")
+    assert start(*SLEEP)
