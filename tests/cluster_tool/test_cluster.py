@@ -16,11 +16,19 @@ from tests.kube import PODS_READY, Kube
 
 pytestmark = pytest.mark.cluster
 
-# Answers over HTTP, and is where we look at the cluster from: it finds itself by name through its Service,
-# and the store at the address that this machine uses.
+# Answers over HTTP, and is where we look at the cluster from: it finds itself by name through its Service
+# (kube-proxy learns of a ready pod a moment after kubectl), and the store at the address that this machine uses.
 PROBE = """
-import socket, urllib.request, boto3
-print(urllib.request.urlopen("http://probe.%s.svc:80/", timeout=5).status)
+import socket, time, urllib.request, boto3
+deadline = time.monotonic() + 10
+while True:
+    try:
+        print(urllib.request.urlopen("http://probe.%s.svc:80/", timeout=5).status)
+        break
+    except OSError:
+        if time.monotonic() > deadline:
+            raise
+        time.sleep(0.05)
 print(socket.gethostbyname("kubernetes.default.svc.cluster.local"))
 store = boto3.client("s3")
 store.put_object(Bucket="models", Key="cluster-tool/probe", Body=b"seen")
