@@ -59,7 +59,7 @@ test-cluster: cluster ## with real pods
 	$(PYTEST) -m cluster
 
 bench: cluster ## measure, beside the raw floor of the same run
-	$(UV) run python -m dev.bench
+	$(UV) run python -m tests.bench
 
 clean: down ## also remove what was built in this checkout; the cache is kept
 	rm -rf .cluster .venv dist

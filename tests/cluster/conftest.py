@@ -6,6 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -16,13 +17,29 @@ from tests.kube import CLUSTER_DIR, ROOT, Kube
 NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
-@pytest.fixture(scope="session")
-def storage() -> dict[str, str]:
+def read_storage() -> dict[str, str]:
     """Settings of the cluster's object store."""
     path = Path(os.environ.get("MODELYARD_S3_ENV", CLUSTER_DIR / "s3.env"))
     lines = (line.removeprefix("export ") for line in path.read_text().splitlines() if "=" in line)
     pairs = (line.partition("=") for line in lines)
     return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
+def s3_client(storage: dict[str, str]) -> Any:
+    """A client of that store."""
+    return boto3.client(
+        "s3",
+        endpoint_url=storage["AWS_ENDPOINT_URL"],
+        aws_access_key_id=storage["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=storage["AWS_SECRET_ACCESS_KEY"],
+        region_name=storage["AWS_REGION"],
+    )
+
+
+@pytest.fixture(scope="session")
+def storage() -> dict[str, str]:
+    """Settings of the cluster's object store."""
+    return read_storage()
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +57,7 @@ def registry(kube: Kube, storage: dict[str, str]) -> Iterator[Registry]:
     kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": NAMESPACE_LABELS}})
     within = kube.within(namespace)
     within.create(storage_secret(storage))
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=storage["AWS_ENDPOINT_URL"],
-        aws_access_key_id=storage["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=storage["AWS_SECRET_ACCESS_KEY"],
-        region_name=storage["AWS_REGION"],
-    )
+    s3 = s3_client(storage)
     yield Registry(within, s3)
     s3.close()
     if not os.environ.get("MODELYARD_TEST_KEEP"):

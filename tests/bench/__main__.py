@@ -1,0 +1,63 @@
+"""`make bench`: a small table of what was measured on this machine, beside the raw floor of the same run.
+
+Figures are ratios to that floor wherever they depend on the machine. Nothing here is asserted by a test.
+"""
+
+import argparse
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.bench import floor
+from tests.bench.idle import idle
+from tests.bench.reaction import ROUNDS, first_write, warm_rollback
+from tests.bench.sightings import Api
+from tests.bench.table import Row, milliseconds, percentile, show
+from tests.bench.verify_bench import run as verification
+from tests.cluster.conftest import NAMESPACE_LABELS, read_storage, s3_client
+from tests.cluster.registry import Registry, storage_secret
+from tests.kube import ROOT, Kube
+
+
+def main() -> int:
+    """Measure everything, or the named parts."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", default=["reaction", "idle", "verification"])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    arguments = parser.parse_args()
+    subprocess.run(["make", "--silent", "install-dev"], cwd=ROOT, check=True, stdout=sys.stderr)
+    rows: list[Row] = []
+    api = Api()
+    if "reaction" in arguments.parts:
+        taken = floor.measure(api)
+        rows.append(Row("floor: created -> Service written", milliseconds(taken), "a controller of 20 lines"))
+        with a_namespace() as registry:
+            rows += first_write(api, registry, percentile(taken, 0.5))
+        with a_namespace() as registry:
+            rows += warm_rollback(api, registry, percentile(taken, 0.5), arguments.rounds)
+    if "idle" in arguments.parts:
+        with a_namespace() as registry:
+            rows += idle(registry)
+    if "verification" in arguments.parts:
+        rows += [Row(what, measured, target) for what, measured, target in verification()]
+    print(show(rows))
+    return int(any(row.reached is False for row in rows))
+
+
+@contextmanager
+def a_namespace() -> Iterator[Registry]:
+    """A namespace with a storage Secret, as in the cluster tests."""
+    kube, storage = Kube.connect(), read_storage()
+    name = f"bench-{uuid.uuid4().hex[:6]}"
+    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": NAMESPACE_LABELS}})
+    try:
+        kube.within(name).create(storage_secret(storage))
+        yield Registry(kube.within(name), s3_client(storage))
+    finally:
+        kube.delete("namespace", name, wait=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The floor: the least a controller on this machine could take from a created object to a written one.
+
+A process of its own watches Rollbacks and, at each, sets a Service's selector with a merge patch: no queue, no
+decision, no library. What is measured is the same path as for the operator: from the create's return until a
+watcher sees the Service changed.
+"""
+
+import http.client
+import json
+import multiprocessing
+import time
+import uuid
+from urllib.parse import urlsplit
+
+from tests.bench.sightings import Api, Sightings
+
+ROUNDS = 50
+
+
+def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
+    api = Api()
+    path = f"/api/v1/namespaces/{namespace}/services/floor"
+    address = urlsplit(api.server)
+    connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=api.context)
+    response = api.request("GET", f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks?watch=1")
+    ready.set()
+    for line in response:
+        event = json.loads(line)
+        if event["type"] != "ADDED":
+            continue
+        body = {"spec": {"selector": {"round": event["object"]["metadata"]["name"]}}}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        if api.token:
+            headers["Authorization"] = f"Bearer {api.token}"
+        connection.request("PATCH", path, json.dumps(body), headers)
+        connection.getresponse().read()
+
+
+def measure(api: Api, rounds: int = ROUNDS) -> list[float]:
+    """Seconds from the create's return to the sight of the change, one a round."""
+    namespace = f"floor-{uuid.uuid4().hex[:6]}"
+    api.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    try:
+        return _measure(api, namespace, rounds)
+    finally:
+        api.call("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+def _measure(api: Api, namespace: str, rounds: int) -> list[float]:
+    services = f"/api/v1/namespaces/{namespace}/services"
+    api.call("POST", services, {"metadata": {"name": "floor"}, "spec": {"ports": [{"port": 80}]}})
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Event()
+    process = spawn.Process(target=_controller, args=(namespace, ready), daemon=True)
+    process.start()
+    try:
+        assert ready.wait(30)
+        seen = Sightings(api, services)
+        taken = []
+        for number in range(rounds + 5):
+            name = f"round-{number}"
+            since = create_rollback(api, namespace, name, model="nobody")
+            moment = seen.when(lambda s, name=name: s["spec"].get("selector", {}).get("round") == name, 0)  # type: ignore[misc]
+            taken.append(max(moment - since, 0.0))
+        return taken[5:]
+    finally:
+        process.kill()
+
+
+def create_rollback(api: Api, namespace: str, name: str, model: str) -> float:
+    """Create a Rollback; the moment the create returned."""
+    body = {
+        "apiVersion": "modelyard.dev/v1alpha1",
+        "kind": "Rollback",
+        "metadata": {"name": name},
+        "spec": {"model": model, "stage": "production", "reason": "benchmark"},
+    }
+    api.call("POST", f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks", body)
+    return time.perf_counter()
