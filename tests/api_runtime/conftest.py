@@ -19,6 +19,7 @@ import pytest
 
 from modelyard.kube.client import Client
 from modelyard.kube.kinds import CUSTOM
+from tests.api_runtime.group import VARIABLE, renamed
 from tests.kube import ROOT, Kube, find_kubeconfig
 
 STARTED_WITHIN = 30.0
@@ -27,14 +28,35 @@ STOPPED_WITHIN = 15.0
 
 @pytest.fixture(scope="session")
 def kube() -> Kube:
-    """The cluster, with the CRDs in it."""
-    kube = Kube.connect()
-    served = kube.run("api-resources", "--api-group=modelyard.dev", "--output=name").split()
-    if len(served) < len(CUSTOM):
-        kube.run("apply", "--server-side", f"--filename={ROOT / 'crds'}")
-        for kind in CUSTOM:
-            kube.run("wait", "--for=condition=Established", f"crd/{kind.plural}.{kind.group}", "--timeout=30s")
-    return kube
+    """The cluster."""
+    return Kube.connect()
+
+
+@pytest.fixture(scope="session")
+def group(kube: Kube) -> Iterator[str]:
+    """An API group of this session's own, with the CRDs in it."""
+    group = new_group()
+    define(kube, group)
+    yield group
+    undefine(kube, group)
+
+
+def new_group() -> str:
+    """A name that nobody else uses."""
+    return f"t{uuid.uuid4().hex[:8]}.modelyard.test"
+
+
+def define(kube: Kube, group: str) -> None:
+    """Make the project's CRDs in that group."""
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        kube.apply(renamed(file.read_text(), group))
+    for kind in CUSTOM:
+        kube.run("wait", "--for=condition=Established", f"crd/{kind.plural}.{group}", "--timeout=30s")
+
+
+def undefine(kube: Kube, group: str) -> None:
+    """Delete that group's CRDs, with all objects of theirs."""
+    kube.run("delete", "crd", "--wait=false", "--ignore-not-found", *(f"{kind.plural}.{group}" for kind in CUSTOM))
 
 
 @pytest.fixture
@@ -107,11 +129,11 @@ class Process:
 
 
 @pytest.fixture
-def operator(namespace: str, kube: Kube, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts operator processes for the namespace."""
+def operator(namespace: str, group: str, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts operator processes for the namespace and the group."""
     processes: list[Process] = []
 
-    def start(identity: str = "one", script: str = "trivial_operator.py", **settings: Any) -> Process:
+    def start(identity: str = "one", within: str = group, **settings: Any) -> Process:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -119,10 +141,10 @@ def operator(namespace: str, kube: Kube, tmp_path: Path) -> Iterator[Callable[..
         given = {"watchNamespaces": [namespace], "leaseNamespace": namespace, "listenPort": port} | settings
         config.write_text(json.dumps(given))
         log = tmp_path / f"{identity}.log"
-        environment = os.environ | {"KUBECONFIG": str(find_kubeconfig()), "POD_NAME": identity}
+        environment = os.environ | {"KUBECONFIG": str(find_kubeconfig()), "POD_NAME": identity, VARIABLE: within}
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                [sys.executable, str(Path(__file__).parent / script), "--config", str(config)],
+                [sys.executable, "-m", "tests.api_runtime.trivial_operator", "--config", str(config)],
                 stdout=output,
                 stderr=output,
                 env=environment,

@@ -1,5 +1,6 @@
 """The client against a real API server: what apply, guards, pages and refusals are really like."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -30,9 +31,24 @@ def config_map(namespace: str, name: str = "settings", **data: str) -> dict[str,
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-def model(namespace: str) -> dict[str, Any]:
-    metadata = {"name": "fraud", "namespace": namespace}
-    return {"apiVersion": "modelyard.dev/v1alpha1", "kind": "Model", "metadata": metadata, "spec": {}}
+@dataclass
+class Fraud:
+    """A Model that no installed operator sees."""
+
+    kind: Kind
+    namespace: str
+    object: dict[str, Any]
+
+    async def apply_status(self, client: Client, generation: int, **guard: str) -> dict[str, Any]:
+        return await client.apply_status(self.kind, self.namespace, "fraud", {"observedGeneration": generation}, guard)
+
+
+@pytest.fixture
+def fraud(here: Kube, group: str, namespace: str) -> Fraud:
+    kind = replace(MODEL, group=group)
+    manifest = {"apiVersion": kind.api_version, "kind": "Model", "metadata": {"name": "fraud"}, "spec": {}}
+    (made,) = here.create(manifest)
+    return Fraud(kind, namespace, made)
 
 
 async def test_an_object_is_made_once(client: Client, namespace: str) -> None:
@@ -52,34 +68,31 @@ async def test_apply_owns_exactly_its_fields(client: Client, here: Kube, namespa
     assert applied["data"] == {"a": "9", "theirs": "3"}
 
 
-async def test_a_status_is_written_only_over_the_state_it_was_decided_on(client: Client, namespace: str) -> None:
-    first = await client.create(model(namespace))
-    guard = {"resourceVersion": first["metadata"]["resourceVersion"]}
-    second = await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 1}, guard)
-    assert second["status"] == {"observedGeneration": 1}
+async def test_a_status_is_written_only_over_the_state_it_was_decided_on(client: Client, fraud: Fraud) -> None:
+    decided_on = fraud.object["metadata"]["resourceVersion"]
+    assert (await fraud.apply_status(client, 1, resourceVersion=decided_on))["status"] == {"observedGeneration": 1}
 
     with pytest.raises(ConflictError):
-        await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 2}, guard)
-    assert (await client.get(MODEL, namespace, "fraud"))["status"] == {"observedGeneration": 1}
+        await fraud.apply_status(client, 2, resourceVersion=decided_on)
+    assert (await client.get(fraud.kind, fraud.namespace, "fraud"))["status"] == {"observedGeneration": 1}
 
 
-async def test_the_same_status_again_is_no_write(client: Client, namespace: str) -> None:
-    await client.create(model(namespace))
-    first = await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 1}, {})
-    again = await client.apply_status(MODEL, namespace, "fraud", {"observedGeneration": 1}, {})
+async def test_the_same_status_again_is_no_write(client: Client, fraud: Fraud) -> None:
+    first = await fraud.apply_status(client, 1)
+    again = await fraud.apply_status(client, 1)
 
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
-async def test_a_status_is_not_written_to_nothing(client: Client, namespace: str) -> None:
+async def test_a_status_is_not_written_to_nothing(client: Client, fraud: Fraud, here: Kube) -> None:
+    here.delete(f"models.{fraud.kind.group}", "fraud")
     with pytest.raises(NotFoundError):
-        await client.apply_status(MODEL, namespace, "fraud", {}, {})
+        await fraud.apply_status(client, 1)
 
 
-async def test_a_uid_in_a_status_write_guards_nothing(client: Client, namespace: str) -> None:
+async def test_a_uid_in_a_status_write_guards_nothing(client: Client, fraud: Fraud) -> None:
     """What the executor relies on the resourceVersion for. When this fails, the uid can be relied on again."""
-    await client.create(model(namespace))
-    await client.apply_status(MODEL, namespace, "fraud", {}, {"uid": NOBODYS})
+    await fraud.apply_status(client, 1, uid=NOBODYS)
 
 
 async def test_an_apply_with_a_uid_neither_makes_nor_takes_over_an_object(client: Client, namespace: str) -> None:

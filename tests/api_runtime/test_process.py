@@ -8,55 +8,70 @@ from typing import Any
 
 import pytest
 
-from tests.api_runtime.conftest import Process
+from tests.api_runtime.conftest import Process, define, new_group, undefine
 from tests.kube import Kube
 
 pytestmark = pytest.mark.api
 
 Start = Callable[..., Process]
-MODEL: dict[str, Any] = {
-    "apiVersion": "modelyard.dev/v1alpha1",
-    "kind": "Model",
-    "metadata": {"name": "fraud"},
-    "spec": {"description": "Scores card payments."},
-}
 
 
-def version(number: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "modelyard.dev/v1alpha1",
-        "kind": "ModelVersion",
-        "metadata": {"name": f"fraud-{number}"},
-        "spec": {"model": "fraud", "version": number, "artifact": {"uri": f"s3://models/fraud/{number}/"}},
-    }
+class Registry:
+    """One Model in a namespace, as its user sees it."""
+
+    def __init__(self, here: Kube, group: str) -> None:
+        self.here = here
+        self._group = group
+
+    def add_model(self) -> None:
+        self._create("Model", "fraud", {"description": "Scores card payments."})
+
+    def add_version(self, number: str) -> None:
+        spec = {"model": "fraud", "version": number, "artifact": {"uri": f"s3://models/fraud/{number}/"}}
+        self._create("ModelVersion", f"fraud-{number}", spec)
+
+    def delete_version(self, number: str) -> None:
+        self.here.delete(f"modelversions.{self._group}", f"fraud-{number}")
+
+    def shows(self, versions: str, services: str = "fraud-staging", what: str = "") -> None:
+        """Wait until the operator has written that it sees exactly these."""
+        wanted = {"live": versions, "reason": services}
+
+        def holds(model: dict[str, Any]) -> bool:
+            return bool(model.get("status", {}).get("summary") == wanted)
+
+        self.here.wait(f"models.{self._group}", "fraud", holds, what=what)
+
+    def lease_holder(self) -> str:
+        return str(self.here.get("lease", "modelyard")["spec"].get("holderIdentity", ""))
+
+    def _create(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        api_version = f"{self._group}/v1alpha1"
+        self.here.create({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec})
 
 
-def summary(live: str, services: str = "fraud-staging") -> Callable[[dict[str, Any]], bool]:
-    wanted = {"live": live, "reason": services}
-    return lambda model: model.get("status", {}).get("summary") == wanted
-
-
-def lease_holder(here: Kube) -> str:
-    return str(here.get("lease", "modelyard")["spec"].get("holderIdentity", ""))
+@pytest.fixture
+def registry(here: Kube, group: str) -> Registry:
+    return Registry(here, group)
 
 
 def messages(process: Process) -> list[str]:
     return [json.loads(line)["message"] for line in process.log.read_text().splitlines()]
 
 
-def test_from_start_to_stop(here: Kube, operator: Start) -> None:
-    here.create(MODEL)
-    here.create(version("1"))
+def test_from_start_to_stop(registry: Registry, here: Kube, operator: Start) -> None:
+    registry.add_model()
+    registry.add_version("1")
     process = operator()
     process.until_leading()
     assert process.get("/readyz") == (200, "ok\n")
     assert process.get("/livez") == (200, "ok\n")
-    here.wait("model", "fraud", summary("fraud-1"), what="what was there at the start")
+    registry.shows("fraud-1", what="what was there at the start")
 
-    here.create(version("2"))
-    here.wait("model", "fraud", summary("fraud-1 fraud-2"), what="what came later")
-    here.delete("modelversion", "fraud-1")
-    here.wait("model", "fraud", summary("fraud-2"), what="what went")
+    registry.add_version("2")
+    registry.shows("fraud-1 fraud-2", what="what came later")
+    registry.delete_version("1")
+    registry.shows("fraud-2", what="what went")
     (event,) = here.events("fraud")
     assert (event["reason"], event["count"]) == ("Seen", 3)
     assert process.metric('modelyard_writes_total{kind="Model",verb="apply"}') == 3
@@ -64,12 +79,12 @@ def test_from_start_to_stop(here: Kube, operator: Start) -> None:
     code, took = process.stop()
     assert code == 0
     assert took < 5
-    assert lease_holder(here) == ""
+    assert registry.lease_holder() == ""
     assert messages(process)[-2:] == ["lease released", "operator stopped"]
 
 
-def test_an_object_of_ours_that_somebody_deletes_comes_back(here: Kube, operator: Start) -> None:
-    here.create(MODEL)
+def test_an_object_of_ours_that_somebody_deletes_comes_back(registry: Registry, here: Kube, operator: Start) -> None:
+    registry.add_model()
     process = operator()
     process.until_leading()
     first = here.wait("service", "fraud-staging", lambda service: True)
@@ -78,20 +93,20 @@ def test_an_object_of_ours_that_somebody_deletes_comes_back(here: Kube, operator
     here.wait("service", "fraud-staging", lambda service: service["metadata"]["uid"] != first["metadata"]["uid"])
 
 
-def test_a_foreign_object_in_the_way_is_left_alone(here: Kube, operator: Start) -> None:
+def test_a_foreign_object_in_the_way_is_left_alone(registry: Registry, here: Kube, operator: Start) -> None:
     foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "fraud-staging"}}
     here.create(foreign | {"spec": {"ports": [{"port": 80}]}})
-    here.create(MODEL)
+    registry.add_model()
     operator().until_leading()
 
-    here.wait("model", "fraud", summary("", services=""), what="the decision knows of the conflict")
+    registry.shows("", services="", what="the decision knows of the conflict")
     assert "labels" not in here.get("service", "fraud-staging")["metadata"]
 
 
-def test_nothing_is_written_when_nothing_changed_but_the_lease(here: Kube, operator: Start) -> None:
-    here.create(MODEL)
+def test_nothing_is_written_when_nothing_changed_but_the_lease(registry: Registry, operator: Start) -> None:
+    registry.add_model()
     process = operator()
-    here.wait("model", "fraud", summary(""))
+    registry.shows("")
     process.until(lambda: process.metric('modelyard_writes_total{kind="Event"') == 1, "everything written")
 
     def renewals() -> float:
@@ -103,36 +118,54 @@ def test_nothing_is_written_when_nothing_changed_but_the_lease(here: Kube, opera
     assert process.metric("modelyard_writes_total") - renewals() == before
 
 
-def test_a_standby_is_ready_writes_nothing_and_takes_over_at_once(here: Kube, operator: Start) -> None:
+def test_a_standby_is_ready_writes_nothing_and_takes_over_at_once(
+    registry: Registry, here: Kube, operator: Start
+) -> None:
     first = operator("first")
     first.until_leading()
     second = operator("second")
     second.until_ready()
-    here.create(MODEL)
-    here.wait("model", "fraud", summary(""))
+    registry.add_model()
+    registry.shows("")
     assert second.metric("modelyard_leading") == 0
     assert second.metric("modelyard_writes_total") == 0
-    assert lease_holder(here) == "first"
+    assert registry.lease_holder() == "first"
 
     assert first.stop()[0] == 0
     second.until(lambda: second.metric("modelyard_leading") == 1, "taken over", within=5)
-    here.create(version("1"))
-    here.wait("model", "fraud", summary("fraud-1"))
-    assert lease_holder(here) == "second"
+    registry.add_version("1")
+    registry.shows("fraud-1")
+    assert registry.lease_holder() == "second"
 
 
-def test_a_process_whose_lease_is_taken_leaves(here: Kube, operator: Start) -> None:
+def test_a_process_whose_lease_is_taken_leaves(registry: Registry, here: Kube, operator: Start) -> None:
     process = operator()
     process.until_leading()
     here.patch("lease", "modelyard", {"spec": {"holderIdentity": "somebody"}})
 
     assert process.popen.wait(15) == 1
     assert messages(process)[-1] == "lease lost, leaving"
-    assert lease_holder(here) == "somebody"
+    assert registry.lease_holder() == "somebody"
 
 
-def test_an_interrupt_before_the_world_was_read_ends_it_cleanly(here: Kube, operator: Start, namespace: str) -> None:
-    process = operator(watchNamespaces=[namespace])
+def test_missing_crds_are_waited_for(kube: Kube, here: Kube, operator: Start) -> None:
+    group = new_group()
+    process = operator(within=group)
+    process.until(lambda: "waiting for custom resource definitions" in process.log.read_text(), "told what is missing")
+    assert process.get("/livez") == (200, "ok\n")
+    assert process.get("/readyz") == (503, "the cluster was not read yet\n")
+    try:
+        define(kube, group)
+        process.until_ready()
+        registry = Registry(here, group)
+        registry.add_model()
+        registry.shows("")
+    finally:
+        undefine(kube, group)
+
+
+def test_a_signal_while_it_waits_ends_it_cleanly(operator: Start) -> None:
+    process = operator(within=new_group())
     process.until(lambda: process.get("/livez")[0] == 200, "alive")
 
     assert process.stop(signal.SIGINT)[0] == 0

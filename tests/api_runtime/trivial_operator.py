@@ -4,6 +4,8 @@ It writes the names of a Model's versions and Services into `status.summary`, ma
 Event.
 """
 
+import tests.api_runtime.group  # isort: skip  # noqa: F401  # before everything that reads the names
+
 import sys
 from datetime import datetime
 
