@@ -51,6 +51,15 @@ class ArtifactReason(StrEnum):
     """The helper ended without a usable result; tried again."""
 
 
+class ArtifactNote(StrEnum):
+    """What is noteworthy about an artifact that was verified: the reasons of `status.artifact.warnings`."""
+
+    PICKLE_FOUND = "PickleFound"
+    """A file is a pickle: loading it runs what it says, and nothing known to be dangerous was found in it."""
+    PICKLE_NOT_SCANNED = "PickleNotScanned"
+    """A pickle is damaged, too long or packed in a way that could not be read, so it was not scanned to its end."""
+
+
 class VersionReason(StrEnum):
     """Reasons of a ModelVersion: of its Verified condition and of its request."""
 

@@ -1,0 +1,199 @@
+"""What all statuses share: conditions and observedGeneration; and the statuses of ModelVersion, Approval and Rollback.
+
+Values that the operator chooses from a fixed set are plain strings here, not enums: a status with a word that an
+older CRD does not list would be refused, and the operator could write nothing at all.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelyard.api.base import ApiType, OpenType, list_map
+
+
+class Condition(ApiType):
+    """One aspect of an object's state. All conditions are of positive polarity: True is good."""
+
+    type: Annotated[str, Field(min_length=1, max_length=316)]
+    """The aspect; unique in the list."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Why, as one CamelCase word; listed in the reference."""
+    message: Annotated[str, Field(max_length=32768)]
+    """Why, as a sentence that says what to do where something is to be done."""
+    last_transition_time: datetime
+    """When the status changed last."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the object that this was found at."""
+
+
+Conditions = Annotated[list[Condition], Field(json_schema_extra=list_map("type"))]
+
+
+class Status(ApiType):
+    """What every status has."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the object that this status was derived from."""
+
+
+class HeldStage(ApiType):
+    """A stage that the version carries."""
+
+    name: str
+    """Name of the stage."""
+    since: datetime | None = None
+    """Since when it carries it."""
+
+
+class ArtifactWarning(ApiType):
+    """Something about the artifact that does not keep it from being served."""
+
+    reason: str
+    """What it is, as one CamelCase word."""
+    message: str
+    """What it is, as a sentence."""
+
+
+class PinnedObject(ApiType):
+    """An object of the store as it was when verified."""
+
+    path: str
+    """Path relative to the artifact's root."""
+    version_id: str | None = None
+    """The store's version of the object; fetched by it ever after."""
+
+
+class ArtifactStatus(OpenType):
+    """What was found at the artifact's uri."""
+
+    size_bytes: int | None = None
+    """Size of all files together."""
+    file_count: int | None = None
+    """Number of files."""
+    format: str | None = None
+    """Format of the files."""
+    objects: list[PinnedObject] | None = None
+    """The store's versions of the files, where the store keeps versions."""
+    warnings: list[ArtifactWarning] | None = None
+    """What is noteworthy about the files, such as pickles."""
+
+
+class Verification(OpenType):
+    """The reading of the artifact's bytes, by a Job in the namespace."""
+
+    state: str | None = None
+    """Pending, Running, Passed or Failed."""
+    attempt: int | None = None
+    """Number of the attempt; a cause that may pass (a store that is down) is tried again."""
+    for_request: str | None = None
+    """The request whose asking made it run again."""
+    started_at: datetime | None = None
+    """When the last attempt began."""
+    finished_at: datetime | None = None
+    """When the last attempt ended."""
+    next_attempt_at: datetime | None = None
+    """When it is tried again."""
+    reason: str | None = None
+    """Why it is in this state, as one CamelCase word."""
+    message: str | None = None
+    """Why it is in this state, as a sentence that says what to do."""
+
+
+class RequestStatus(OpenType):
+    """The wish that the version carries a stage, and how far it has come."""
+
+    id: str | None = None
+    """Identity of the request: a new one is made by editing spec.stage or the annotation modelyard.dev/request."""
+    stage: str | None = None
+    """The stage asked for."""
+    generation: int | None = None
+    """The object's generation that asked."""
+    place: int | None = None
+    """Place in the order of the stage's requests; the newest that passes wins."""
+    step: str | None = None
+    """How far it has come: Queued, Verifying, Held, Deploying, Switching, Serving or StandingBy; or how it ended:
+    Failed, Rejected, RolledBack, Withdrawn or Superseded."""
+    reason: str | None = None
+    """Why it is at this step, as one CamelCase word."""
+    message: str | None = None
+    """Why it is at this step, as a sentence that says what to do."""
+    requested_by: str | None = None
+    """Who asked."""
+    requested_at: datetime | None = None
+    """When it was asked."""
+    since: datetime | None = None
+    """Since when it is at this step."""
+
+
+class GateResult(OpenType):
+    """What a gate said about the version."""
+
+    stage: str | None = None
+    """The stage the gate belongs to."""
+    name: str | None = None
+    """Name of the gate."""
+    result: str | None = None
+    """Pending, Running, Passed, Failed (a check is false), Error (no answer) or Skipped."""
+    message: str | None = None
+    """What it said."""
+
+
+class ApprovalCount(OpenType):
+    """Whose consent the request has."""
+
+    required: int | None = None
+    """How many distinct people have to approve."""
+    approved_by: list[str] | None = None
+    """Who approved so far."""
+
+
+class ModelVersionStatus(Status):
+    """What was found out about the version, and where it is. Written by the operator alone."""
+
+    digest: str | None = None
+    """Digest of the version's bytes, pinned when they were first read; whoever fetches them checks it again."""
+    stage: str | None = None
+    """The furthest stage the version carries; `archived` once it carried one and carries none any more; else `none`."""
+    stages: Annotated[list[HeldStage], Field(json_schema_extra=list_map("name"))] | None = None
+    """All stages that the version carries."""
+    artifact: ArtifactStatus | None = None
+    """What was found at the artifact's uri."""
+    verification: Verification | None = None
+    """The reading of the artifact's bytes, by a Job in the namespace."""
+    request: RequestStatus | None = None
+    """The present wish that the version carries a stage, or the last one, and how far it has come."""
+    gates: list[GateResult] | None = None
+    """What the gates said about the version."""
+    approvals: ApprovalCount | None = None
+    """Whose consent the request has."""
+    conditions: Conditions | None = None
+    """Verified: the bytes were read and are what they should be. Ready: what was asked for is so."""
+
+
+class ApprovalStatus(Status):
+    """Whether the Approval counts. Written by the operator alone."""
+
+    conditions: Conditions | None = None
+    """Counted: the verdict counts for the version's request; otherwise why not."""
+
+
+class RollbackStatus(Status):
+    """What became of the Rollback. Written by the operator alone."""
+
+    outcome: str | None = None
+    """Pending, Applied or Refused. Applied and Refused are final."""
+    from_version: str | None = None
+    """The version that carried the stage before."""
+    to_version: str | None = None
+    """The version that the stage went back to."""
+    sequence: int | None = None
+    """The stage's counter after the move."""
+    by: str | None = None
+    """Who asked."""
+    applied_at: datetime | None = None
+    """When the stage moved."""
+    conditions: Conditions | None = None
+    """Applied: the stage went back; otherwise why not. Ready: it is done, one way or the other."""
