@@ -5,7 +5,6 @@ cluster did what was told; the first thing that is not as told ends the story (`
 """
 
 import json
-import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -67,7 +66,6 @@ class Story:
             "A mailroom reads handwritten digits. Three versions of its model are trained on the images that "
             "scikit-learn ships and saved by mlflow.sklearn.save_model. Nothing in them knows of a registry."
         )
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
         with ThreadPoolExecutor() as pool, progress("training, saving and uploading three versions"):
             cleaning: Future[str] = pool.submit(
                 self.kubectl.quiet, "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"

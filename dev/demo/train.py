@@ -50,6 +50,7 @@ def settings() -> dict[str, str]:
 def train() -> list[Trained]:
     """Train the three versions and save them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # it warns that uv's environments have no pip
     import mlflow.sklearn
     import sklearn  # type: ignore[import-untyped]
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]
