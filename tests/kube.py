@@ -306,7 +306,7 @@ def _read_documents(process: "subprocess.Popen[bytes]", deadline: float) -> Iter
             pending += chunk
             if not pending.rstrip().endswith(b"}"):
                 continue  # an object still under way; a character may be cut in two as well
-            text = pending.decode()
+            text = pending.decode().lstrip()  # the line feed after an object may come with the next one
             while text:
                 try:
                     document, end = decoder.raw_decode(text)
