@@ -113,7 +113,7 @@ class Storage(ApiType):
     """Certificates, as PEM text, that the S3 service's certificate is checked against. Default: the system's."""
     force_path_style: bool | None = None
     """Whether buckets are addressed in the path (https://host/bucket) and not in the host name, as most S3 services
-    other than AWS need it. Default: true with an endpoint, else false."""
+    other than AWS need it. Default: false."""
 
 
 class SignaturePolicy(ApiType):

@@ -218,13 +218,13 @@ class Summary(ApiType):
     since: datetime | None = None
     """Since when."""
     stages: str | None = None
-    """Every stage with its version, as in `staging=8 production=7`."""
+    """Every stage with its version, as in `staging=8,production=7`."""
     pending: str | None = None
-    """What tries to enter a stage, as in `8>production`."""
+    """What tries to enter a stage, as in `8 to production`."""
     reason: str | None = None
     """Why it is not there yet, or what is wrong, as one CamelCase word."""
     rollback: str | None = None
-    """The version that a Rollback of the last stage would go back to, and whether it is warm."""
+    """The version that a Rollback of the last stage would go back to, as in `6 (warm)`."""
 
 
 class ModelStatus(Status):

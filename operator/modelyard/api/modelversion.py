@@ -31,7 +31,7 @@ _S3_ONLY = Rule(
     "this release reads artifacts from S3 only: s3://BUCKET/FOLDER/ for a folder or s3://BUCKET/KEY for one object",
 )
 _S3_SHAPE = Rule(
-    r"!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/].*$')",
+    r"!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^/].*)?$')",
     "an s3 URI names a bucket and a path in it: s3://BUCKET/FOLDER/ for a folder or s3://BUCKET/KEY for one object",
 )
 
@@ -42,10 +42,10 @@ class DeclaredFile(ApiType):
     path: Annotated[
         str,
         Field(
-            pattern=r"^[^\\\n]+$",
+            pattern=r"^[^\\\n\r]+$",
             max_length=1024,
             json_schema_extra={
-                PATTERN_MESSAGE: "a path has neither backslash nor newline",
+                PATTERN_MESSAGE: "a path has neither backslash nor line break",
                 **validated(
                     Rule(
                         r"!self.matches('(^|/)[.]{0,2}(/|$)')",
