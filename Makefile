@@ -31,7 +31,7 @@ images: $(UV) ## rebuild what changed in modelyard:dev and modelyard-example-ser
 install-dev: images ## install or upgrade the operator from this checkout in the cluster
 	$(HELM) upgrade --install modelyard charts/modelyard --namespace modelyard-system --create-namespace \
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
-	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev)" --take-ownership --wait --timeout 3m
+	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
 
 demo: cluster ## the main job on a real model: register, verify, serve, promote, roll back
 	@$(UV) run --group demo python -m dev.demo
@@ -43,7 +43,7 @@ check: $(UV) ## format, lint, types, import contracts
 	$(UV) run ruff format --check .
 	$(UV) run ruff check .
 	$(UV) run mypy
-	$(UV) run mypy dev/cluster
+	$(UV) run mypy dev
 	$(UV) run lint-imports
 
 test: check cluster ## everything: what a change must pass
