@@ -35,8 +35,8 @@ RESUMES = (0.2, 1.0)
 
 Sink = Callable[[str, int, bytes], None]
 """Takes a path, an offset and the bytes that belong there; called from several threads."""
-Progress = Callable[[StoredObject, int], None]
-"""Told after each range which file it was of, and how many bytes of the artifact are hashed by now."""
+Progress = Callable[[StoredObject, int, int], None]
+"""Told after each range which file it was of, how many bytes of the artifact are hashed by now, and how many it has."""
 
 
 def read_all(
@@ -117,7 +117,8 @@ class _Reading:
         self._left = _ranges(files)
         self._changed = threading.Condition()
         self._held = 0
-        self._total = 0
+        self._done = 0
+        self._size = sum(file.item.size for file in files)
         self._failed: Exception | None = None
 
     def run(self) -> None:
@@ -143,12 +144,11 @@ class _Reading:
                 self._held += task[2]
             return task
 
-    def _hashed(self, count: int) -> int:
+    def _hashed(self, count: int) -> None:
         with self._changed:
             self._held -= count
-            self._total += count
+            self._done += count
             self._changed.notify_all()
-            return self._total
 
     def _stop(self, error: Exception) -> None:
         with self._changed:
@@ -170,7 +170,7 @@ class _Reading:
                     raise
                 self._pause(wait)
         if self._progress is not None:
-            self._progress(file.item, self._total)
+            self._progress(file.item, self._done, self._size)
 
     def _pieces(self, file: _File, start: int, length: int) -> Iterator[bytes]:
         body = self._store.read(self._bucket, file.item, start, length)
