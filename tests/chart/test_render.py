@@ -158,7 +158,7 @@ def test_configuration_arrives(helm: Helm) -> None:
             "image": "registry.example/modelyard:v1",
             "imagePullPolicy": "IfNotPresent",
             "imagePullSecrets": ["pull"],
-            "resources": {},
+            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
             "tolerations": [],
             "nodeSelector": {},
             "labels": {"team": "ml"},
