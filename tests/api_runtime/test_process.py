@@ -148,6 +148,24 @@ def test_a_process_whose_lease_is_taken_leaves(registry: Registry, here: Kube, o
     assert registry.lease_holder() == "somebody"
 
 
+def test_a_process_that_was_frozen_finds_that_others_took_over(registry: Registry, operator: Start) -> None:
+    registry.add_model()
+    first = operator("first")
+    first.until_leading()
+    registry.shows("")
+    second = operator("second")
+    second.until_ready()
+    first.popen.send_signal(signal.SIGSTOP)
+    second.until(lambda: second.metric("modelyard_leading") == 1, "taken over", within=30)
+    registry.add_version("1")
+    registry.shows("fraud-1")
+    first.popen.send_signal(signal.SIGCONT)
+
+    assert first.popen.wait(15) == 1
+    assert "lease lost, leaving" in messages(first)
+    assert registry.lease_holder() == "second"
+
+
 def test_missing_crds_are_waited_for(kube: Kube, here: Kube, operator: Start) -> None:
     group = new_group()
     process = operator(within=group)
@@ -162,6 +180,17 @@ def test_missing_crds_are_waited_for(kube: Kube, here: Kube, operator: Start) ->
         registry.shows("")
     finally:
         undefine(kube, group)
+
+
+def test_a_process_whose_crds_are_deleted_gives_its_lease_back_and_leaves(kube: Kube, operator: Start) -> None:
+    group = new_group()
+    define(kube, group)
+    process = operator(within=group)
+    process.until_leading()
+    undefine(kube, group)
+
+    assert process.popen.wait(60) == 1
+    assert {"lease released", "operator cannot go on, leaving"} <= set(messages(process))
 
 
 def test_a_signal_while_it_waits_ends_it_cleanly(operator: Start) -> None:

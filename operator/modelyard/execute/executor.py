@@ -11,7 +11,7 @@ remaining writes are tried, and all failures are raised together at the end.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Protocol, assert_never
 
@@ -76,13 +76,20 @@ class WritesFailedError(Exception):
         return any(isinstance(error, TransientError) for error in self.errors)
 
 
-class Executor:
-    """Writes Plans."""
+def _anybody_may() -> None:
+    """The default for `fence`."""
 
-    def __init__(self, writer: Writer, events: EventPublisher, world: World) -> None:
+
+class Executor:
+    """Writes Plans. `fence` is called before every write, and does not return when this process may not write."""
+
+    def __init__(
+        self, writer: Writer, events: EventPublisher, world: World, fence: Callable[[], None] = _anybody_may
+    ) -> None:
         self._writer = writer
         self._events = events
         self._world = world
+        self._fence = fence
 
     async def execute(self, namespace: str, model: str, plan: Plan) -> None:
         """Write what the Plan says, for the Model of that name."""
@@ -100,6 +107,7 @@ class Executor:
 
     async def _commit(self, namespace: str, commit: Commit) -> None:
         guard = {"resourceVersion": commit.resource_version}
+        self._fence()
         try:
             self._world.wrote(await self._writer.apply_status(MODEL, namespace, commit.name, commit.status, guard))
         except ConflictError as stale:
@@ -124,6 +132,7 @@ class Executor:
         return [error for error in outcomes if error is not None]
 
     async def _act(self, namespace: str, model: str, action: Action) -> None:
+        self._fence()
         match action:
             case Create():
                 await self._create(namespace, model, action)

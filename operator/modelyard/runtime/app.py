@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import kopf
 
@@ -43,8 +43,9 @@ from modelyard.runtime.queue import Queue
 from modelyard.runtime.reconciler import Decide, Parts, Reconciler
 from modelyard.runtime.watching import run_watches
 
-FIRST_SWEEP = 10.0
-"""Seconds after the watches began: an object deleted between the first list and then leaves a ghost."""
+SWEEP_PAUSE = 10.0
+"""Seconds until the first sweep, and between two looks whether one is due. The first finds the ghosts of objects
+that were deleted between the first list and the beginning of the watch."""
 CANARY_SWEEP = 60.0
 """Seconds a watch may owe an event before its kind is swept out of turn."""
 CANARY_DEAD = 150.0
@@ -101,7 +102,7 @@ class Operator:
                 slots=slots,
                 feed=self._feed,
                 queue=self._queue,
-                executor=Executor(client, events, self._feed),
+                executor=Executor(client, events, self._feed, self._leave_unless_leading),
                 events=events,
                 decide=brain.decide,
                 helper=config.helper_pods.as_decided_on(),
@@ -163,25 +164,29 @@ class Operator:
         try:
             await self._lease.hold()
         except LeaseLostError as lost:
-            log.error("lease lost, leaving", extra=fields(error=str(lost)))
-            logging.shutdown()
-            os._exit(1)  # not another await: every one could let a write through
+            _leave(str(lost))
+
+    def _leave_unless_leading(self) -> None:
+        """For a process that was frozen, and goes on in the middle of its work when others have taken over."""
+        if not self._lease.is_held:
+            _leave("not renewed in time")
 
     async def _sweep(self) -> None:
         """Sweep every kind now and then, and one out of turn whose watch seems silent."""
-        due = time.monotonic() + FIRST_SWEEP
+        due = {kind.name for kind in OBSERVED}
+        next_round = time.monotonic() + self._config.sweep_interval
         while True:
-            await asyncio.sleep(FIRST_SWEEP)
-            if time.monotonic() >= due:
-                due = time.monotonic() + self._config.sweep_interval
-                kinds = list(OBSERVED)
-            else:
-                kinds = [KINDS[name] for name in self._canary.overdue(CANARY_SWEEP)]
-            for kind in kinds:
+            await asyncio.sleep(SWEEP_PAUSE)
+            if time.monotonic() >= next_round:
+                next_round += self._config.sweep_interval
+                due |= {kind.name for kind in OBSERVED}
+            due |= set(self._canary.overdue(CANARY_SWEEP))
+            for name in sorted(due):
                 try:
-                    await self._sweeper.sweep(kind)
+                    await self._sweeper.sweep(KINDS[name])
+                    due.discard(name)
                 except KubeError as error:
-                    log.warning("sweep failed", extra=fields(kind=kind.name, error=str(error)))
+                    log.warning("sweep failed", extra=fields(kind=name, error=str(error)))
 
     async def _finish(self) -> None:
         """Let running turns end, then give the Lease back. Safe to call twice."""
@@ -233,6 +238,13 @@ async def run(config: Config, brain: Brain) -> None:
         stack.enter_context(suppress(asyncio.CancelledError))
         client = await stack.enter_async_context(await Client.open(observer=metrics.called))
         await Operator(config, brain, client, metrics).run()
+
+
+def _leave(why: str) -> NoReturn:
+    """End the process where it stands: every await more could let a write through."""
+    log.error("lease lost, leaving", extra=fields(error=why))
+    logging.shutdown()
+    os._exit(1)
 
 
 async def _cancel(tasks: Any) -> None:

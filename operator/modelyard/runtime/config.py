@@ -51,9 +51,7 @@ class Config(_Settings):
     """Tells this cluster's records from those of others."""
     lease_name: Annotated[str, Field(min_length=1)] = "modelyard"
     lease_namespace: str = Field(default_factory=lambda: os.environ.get("POD_NAMESPACE") or "modelyard-system")
-    identity: str = Field(
-        default_factory=lambda: os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
-    )
+    identity: str = Field(default_factory=lambda: os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}")
     """Who holds the lease; one process, one identity."""
     listen_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """For /livez, /readyz and /metrics, on all addresses; 0 takes any free port."""

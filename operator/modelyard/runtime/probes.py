@@ -58,9 +58,7 @@ class Probes:
         return _answer(self._ready)
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _answer(checks: Sequence[Check]) -> web.Response:

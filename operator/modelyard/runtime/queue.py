@@ -35,9 +35,7 @@ def _nobody_asks(waited: float) -> None:
 class Queue(Generic[K]):
     """Keys that wait for a worker."""
 
-    def __init__(
-        self, backoff: Backoff | None = None, on_taken: Callable[[float], None] = lambda waited: None
-    ) -> None:
+    def __init__(self, backoff: Backoff | None = None, on_taken: Callable[[float], None] = lambda waited: None) -> None:
         self._backoff = backoff or Backoff()
         self._on_taken = on_taken
         self._ready: deque[K] = deque()

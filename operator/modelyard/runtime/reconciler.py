@@ -88,6 +88,7 @@ class Reconciler:
         try:
             plan = await self._decide_and_execute(key)
         except StaleError:
+            parts.cache.show_all(key)
             self._again(key)
             return "stale"
         except AbsentError as error:  # the Model was deleted meanwhile: the watch says so too

@@ -320,3 +320,20 @@ async def test_a_long_message_is_cut_to_what_the_api_server_takes(bench: Bench) 
     message = bench.writer.calls[0][3]["message"]
     assert len(message.encode()) <= 1024
     assert message.endswith("ä…")
+
+
+class Frozen(BaseException):
+    """What the fence does to a process that may not write any more."""
+
+
+@pytest.mark.parametrize("plan", [Plan(commit=COMMIT), Plan(actions=(Apply(SERVICE), Create(JOB)))])
+async def test_nothing_is_written_past_the_fence(plan: Plan) -> None:
+    def leave() -> None:
+        raise Frozen
+
+    writer, world = RecordingWriter(), RecordingWorld()
+    executor = Executor(writer, EventPublisher(writer, instance="x", clock=lambda: NOW), world, fence=leave)
+    with pytest.raises(Frozen):
+        await executor.execute("risk", "fraud", plan)
+
+    assert writer.calls == []

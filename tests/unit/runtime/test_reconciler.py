@@ -162,7 +162,7 @@ def test_a_model_written_meanwhile_is_decided_on_again_at_once() -> None:
     commit = Plan(commit=Commit("fraud", "1", {}), actions=PATCH.actions)
 
     async def scenario(yard: Yard) -> None:
-        yard.see(model(rv=1))
+        yard.see(model(rv=1), version("1", settled=True))
         yard.writer.on("apply_status", "Model", "fraud", ConflictError("apply", "newer", 409))
         yard.writer.on("get", "Model", "fraud", model(rv=2))
         await yard.work_for(1000)
@@ -171,6 +171,7 @@ def test_a_model_written_meanwhile_is_decided_on_again_at_once() -> None:
 
     assert seen.moments == [0, 0]
     assert seen.decided[1][0].model == model(rv=2)
+    assert list(seen.decided[1][0].versions) == ["fraud-1"], "what the turn in vain was shown is shown again"
 
 
 def test_a_transient_failure_comes_back_with_a_backoff_and_shows_everything_again() -> None:
