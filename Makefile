@@ -66,5 +66,7 @@ clean: down ## also remove what was built in this checkout; the cache is kept
 
 $(CACHE)/uv/bin/uv:
 	@echo "install uv in $(CACHE)/uv"
-	@$(PYTHON) -m venv $(CACHE)/uv || { echo "Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(CACHE)/uv 2>/dev/null || { \
+	  apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends python3-venv && \
+	  $(PYTHON) -m venv $(CACHE)/uv; }
 	@$(CACHE)/uv/bin/pip install --quiet "uv>=0.9,<1"

@@ -1,7 +1,7 @@
 """CoreDNS, so that pods resolve names such as `fraud-production.risk.svc`.
 
 It runs as a process beside the API server, behind the Service `kube-dns` with hand-made
-endpoints. There is nothing outside to forward to: other names do not exist.
+endpoints. There is nothing outside to forward to, so it answers for all names, and the others do not exist.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def start(programs: dict[str, Path]) -> None:
     run([*kubectl, *apply], why="make the Service kube-dns", stdin=objects)
     corefile = STATE / "Corefile"
     corefile.write_text(_corefile())
-    processes.ensure("coredns", [str(programs["coredns"]), "-conf", str(corefile)])
+    processes.ensure("coredns", [str(programs["coredns"]), "-conf", str(corefile)], config=corefile)
     wait_until(ready, what="CoreDNS", seconds=30, look_at=LOG / "coredns.log")
 
 
@@ -50,7 +50,7 @@ def _corefile() -> str:
     errors
     ready {NODE_ADDRESS}:{READY_PORT}
     cache 5
-    kubernetes {CLUSTER_DOMAIN} in-addr.arpa {{
+    kubernetes {CLUSTER_DOMAIN} in-addr.arpa . {{
         kubeconfig {access.part(USER)}
         ttl 5
     }}

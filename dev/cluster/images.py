@@ -17,6 +17,7 @@ import os
 import shlex
 import shutil
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ OPERATOR_IMAGE = "modelyard:dev"
 SERVER_IMAGE = "modelyard-example-server:dev"
 SERVER_CONTEXT = ROOT / "examples" / "server"
 LAYERS = CACHE / "images"
+KEPT_SECONDS = 14 * 24 * 3600
 PYTHON = "3.11"
 PACKAGES = "usr/local/lib/python3.11/dist-packages"  # on the path of Debian's python3
 UV = os.environ.get("UV", "uv")
@@ -62,6 +64,7 @@ def load_pause() -> None:
 
 def refresh() -> None:
     """Build what changed, load what the cluster lacks."""
+    _forget_unused()
     with step(f"image {OPERATOR_IMAGE}"):
         _load(Image(OPERATOR_IMAGE, (_base(), _operator_dependencies(), _operator()), _settings(ROOT / "Dockerfile")))
     if not (SERVER_CONTEXT / "Dockerfile").exists():
@@ -109,6 +112,13 @@ def _cached(kind: str, ingredients: str | bytes, build: Callable[[Path], None], 
             write_layer(folder, layer, inside=inside)
     layer.touch()  # so that one can tell which are still used
     return layer
+
+
+def _forget_unused() -> None:
+    """Drop what no image has used for long; every edit of the sources leaves a layer behind."""
+    for entry in LAYERS.glob("[!.]*.tar"):
+        if time.time() - entry.stat().st_mtime > KEPT_SECONDS:
+            entry.unlink(missing_ok=True)
 
 
 def _base() -> Path:

@@ -40,7 +40,7 @@ def start_containerd() -> None:
     """Start containerd, so that images can be loaded before the first pod wants them."""
     config = _write("containerd.toml", _containerd_config())
     _write("cni/10-pods.conflist", json.dumps(_pod_network(), indent=1))
-    processes.ensure("containerd", ["/usr/bin/containerd", "--config", str(config)])
+    processes.ensure("containerd", ["/usr/bin/containerd", "--config", str(config)], config=config)
     wait_until(lambda: succeeds(ctr("version")), what="containerd", seconds=30, look_at=LOG / "containerd.log")
 
 
@@ -59,6 +59,7 @@ def start(programs: dict[str, Path]) -> None:
             f"--hostname-override={NODE_NAME}",
             f"--node-ip={NODE_ADDRESS}",
         ],
+        config=config,
     )
     processes.ensure(
         "kube-proxy",

@@ -8,6 +8,7 @@ stopped, and a program whose flags have changed since is started anew.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STOP_SECONDS = 10
-BECOME = """printf '{"pid": %s, "argv": %s}' $$ "$2" > "$1.half" && mv "$1.half" "$1" && shift 2 && exec "$@" """
+BECOME = """printf '{"pid": %s, %s' $$ "$2" > "$1.half" && mv "$1.half" "$1" && shift 2 && exec "$@" """
 
 
 def in_namespace(command: Sequence[str]) -> list[str]:
@@ -33,10 +34,21 @@ def in_namespace(command: Sequence[str]) -> list[str]:
     return ["nsenter", f"--net=/run/netns/{NAMESPACE}", "--", *command]
 
 
-def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, isolated: bool = True) -> bool:
-    """Have `command` running under this name, inside the namespace; True when it had to be started."""
+def ensure(
+    name: str,
+    command: Sequence[str],
+    *,
+    config: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    isolated: bool = True,
+) -> bool:
+    """Have `command` running under this name, inside the namespace; True when it had to be started.
+
+    It is started anew when its words have changed, or the text of the `config` file that it has read.
+    """
     argv = [str(word) for word in command]
-    if running(name) and _recorded(name)["argv"] == argv:
+    want = {"argv": argv, "config": hashlib.sha256(config.read_bytes()).hexdigest() if config else ""}
+    if running(name) and want.items() <= _recorded(name).items():
         return False
     stop(name)
     RUN.mkdir(parents=True, exist_ok=True)
@@ -44,7 +56,7 @@ def ensure(name: str, command: Sequence[str], *, env: Mapping[str, str] | None =
     # The new process writes its own pid file before it becomes the program, so that no death of
     # ours leaves a process without one; it belongs to nobody (`--fork`), so it outlives us.
     file = RUN / f"{name}.pid"
-    line = ["setsid", "--fork", "sh", "-c", BECOME, "start", str(file), json.dumps(argv)]
+    line = ["setsid", "--fork", "sh", "-c", BECOME, "start", str(file), json.dumps(want)[1:]]
     line += in_namespace(argv) if isolated else argv
     with (LOG / f"{name}.log").open("ab") as log:
         environment = {**os.environ, **(env or {})}

@@ -20,8 +20,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
         processes.stop(name)
 
 
-def start(*command: str) -> bool:
-    return processes.ensure("program", command, isolated=False)
+def start(*command: str, config: Path | None = None) -> bool:
+    return processes.ensure("program", command, config=config, isolated=False)
 
 
 def pid(run: Path) -> int:
@@ -43,6 +43,18 @@ def test_a_program_whose_flags_changed_is_started_anew(own_folders: Path) -> Non
     assert start("/bin/sleep", "2000")
     assert pid(own_folders) != first
     assert processes._argv(first) == []  # gone, or waiting to be reaped
+
+
+def test_a_program_whose_configuration_changed_is_started_anew(own_folders: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("one")
+    start(*SLEEP, config=config)
+    first = pid(own_folders)
+    assert not start(*SLEEP, config=config)
+
+    config.write_text("two")
+    assert start(*SLEEP, config=config)
+    assert pid(own_folders) != first
 
 
 def test_a_program_that_was_killed_is_started_again(own_folders: Path) -> None:
