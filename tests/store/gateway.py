@@ -13,8 +13,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-
 from dev.cluster import programs
+
 from modelyard.storage.settings import StorageSettings
 
 START_WITHIN = 20.0
@@ -87,6 +87,13 @@ class Gateway:
             aws_secret_access_key=SECRET_KEY,
             config=Config(s3={"addressing_style": "path"}),
         )
+
+    def add_user(self, access: str, secret: str) -> None:
+        """A user with credentials of his own, who may read nothing yet."""
+        binary = programs.ensure(("versitygw",))["versitygw"]
+        login = ["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", self.endpoint]
+        user = ["create-user", "--access", access, "--secret", secret, "--role", "user"]
+        subprocess.run([str(binary), "admin", *login, *user], check=True, capture_output=True)
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
