@@ -1,0 +1,107 @@
+"""The CRDs on a real API server, in an API group of the tests' own.
+
+An operator that may be installed in the cluster does not see objects of this group, so what the tests write stays
+as it is. The cluster is the one of `tests.kube.find_kubeconfig`, never the user's current context.
+"""
+
+import copy
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from modelyard.api.crd import crd
+from modelyard.api.kinds import KINDS
+from modelyard.api.names import GROUP, VERSION
+from tests.kube import Kube
+
+Obj = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A namespace in which objects are of the tests' group."""
+
+    kube: Kube
+    group: str
+
+    def of_group(self, manifest: Obj) -> Obj:
+        """The same object in the tests' group."""
+        return {**manifest, "apiVersion": f"{self.group}/{VERSION}"}
+
+    def resource(self, kind: str) -> str:
+        """What kubectl calls a kind of the tests' group, beside one of the same name in the real group."""
+        return f"{kind.lower()}s.{self.group}"
+
+    def create(self, manifest: Obj) -> Obj:
+        """Create an object."""
+        return self.kube.create(self.of_group(manifest))[0]
+
+    def apply(self, manifest: Obj, **options: Any) -> Obj:
+        """Server-side apply an object."""
+        return self.kube.apply(self.of_group(manifest), **options)[0]
+
+    def get(self, kind: str, name: str) -> Obj:
+        """Read an object."""
+        return self.kube.get(self.resource(kind), name)
+
+    def patch(self, manifest: Obj, body: Obj, **options: Any) -> Obj:
+        """Merge a patch into the object of that kind and name."""
+        return self.kube.patch(self.resource(manifest["kind"]), manifest["metadata"]["name"], body, **options)
+
+    def refusal(self, manifest: Obj) -> str:
+        """Why it cannot be created."""
+        return self.kube.refusal(self.of_group(manifest))
+
+    def refusal_of_replacing(self, manifest: Obj) -> str:
+        """Why the object cannot be changed to this."""
+        return self.kube.refusal_of_replacing(self.of_group(manifest))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Kube:
+    """The cluster, as its admin."""
+    return Kube.connect()
+
+
+@pytest.fixture(scope="session")
+def group(cluster: Kube) -> Iterator[str]:
+    """The CRDs, applied server-side once a session in a group that nobody else uses."""
+    group = f"t{uuid.uuid4().hex[:8]}.modelyard.test"
+    definitions = [_in_group(crd(kind), group) for kind in KINDS]
+    named = [f"crd/{definition['metadata']['name']}" for definition in definitions]
+    for definition in definitions:
+        cluster.apply(definition)
+    cluster.run("wait", "--for=condition=Established", *named, "--timeout=30s")
+    yield group
+    cluster.run("delete", *named, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster: Kube) -> Iterator[str]:
+    """A namespace for one test, deleted after it."""
+    name = f"api-{uuid.uuid4().hex[:8]}"
+    cluster.run("create", "namespace", name)
+    yield name
+    cluster.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def registry(cluster: Kube, group: str, namespace: str) -> Registry:
+    """A namespace of its own for one test."""
+    return Registry(cluster.within(namespace), group)
+
+
+@pytest.fixture(scope="session")
+def judge(cluster: Kube, group: str) -> Registry:
+    """For tests that only ask whether something would be accepted; nothing of theirs is stored."""
+    return Registry(cluster.within("default"), group)
+
+
+def _in_group(definition: Obj, group: str) -> Obj:
+    renamed = copy.deepcopy(definition)
+    renamed["metadata"]["name"] = renamed["metadata"]["name"].replace(GROUP, group)
+    renamed["spec"]["group"] = group
+    return renamed
