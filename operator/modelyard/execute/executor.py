@@ -26,6 +26,8 @@ from modelyard.kube.kinds import KINDS, MODEL
 AT_ONCE = 8
 """Writes of one Plan in flight together: enough to hide latency, too few to crowd out other clients."""
 
+STATUSES_A_TURN = 250
+"""A Model with thousands of versions must not keep a Rollback waiting until every version's status is written."""
 STATUS_ATTEMPTS = 3
 """Writes of one status in the face of others who keep writing the object."""
 
@@ -91,12 +93,13 @@ class Executor:
         self._world = world
         self._fence = fence
 
-    async def execute(self, namespace: str, model: str, plan: Plan) -> None:
-        """Write what the Plan says, for the Model of that name."""
+    async def execute(self, namespace: str, model: str, plan: Plan) -> Sequence[ApplyStatus]:
+        """Write what the Plan says, for the Model of that name; return the statuses left for the next turn."""
         if plan.commit is not None:
             await self._commit(namespace, plan.commit)
         errors: list[KubeError] = []
-        for phase, actions in _phases(plan.actions):
+        now, left = _this_turn(plan.actions)
+        for phase, actions in _phases(now):
             failed = await self._attempt(namespace, model, actions)
             errors += failed
             if failed and phase == "switch":
@@ -104,6 +107,7 @@ class Executor:
         errors += await self._publish(namespace, plan)
         if errors:
             raise WritesFailedError(errors)
+        return left
 
     async def _commit(self, namespace: str, commit: Commit) -> None:
         guard = {"resourceVersion": commit.resource_version}
@@ -216,6 +220,20 @@ class Executor:
             except KubeError as error:
                 errors.append(error)
         return errors
+
+
+def _this_turn(actions: Sequence[Action]) -> tuple[list[Action], list[ApplyStatus]]:
+    """Split off the statuses that are too many for one turn."""
+    now: list[Action] = []
+    left: list[ApplyStatus] = []
+    statuses = 0
+    for action in actions:
+        statuses += isinstance(action, ApplyStatus)
+        if isinstance(action, ApplyStatus) and statuses > STATUSES_A_TURN:
+            left.append(action)
+        else:
+            now.append(action)
+    return now, left
 
 
 def _phases(actions: Sequence[Action]) -> Iterator[tuple[str, list[Action]]]:

@@ -130,6 +130,11 @@ class Cache:
         if key in self._holdings:
             self._holdings[key].show_all = True
 
+    def show_again(self, key: Key, objects: Iterable[tuple[str, str]]) -> None:
+        """Let the Model's next snapshot hold these (kind, name): they were shown and not yet acted on."""
+        if key in self._holdings:
+            self._holdings[key].changed.update(objects)
+
     def conflict(self, key: Key, kind: str, name: str, until: datetime) -> None:
         """Remember that a needed name is taken by an object that is not ours."""
         self._holdings.setdefault(key, Holding()).conflicts[kind, name] = until

@@ -72,7 +72,6 @@ class Operator:
 
     def __init__(self, config: Config, brain: Brain, client: Client, metrics: Metrics) -> None:
         self._config = config
-        self._metrics = metrics
         self._synced = False
         self._leading = False
         self._stop = asyncio.Event()
@@ -116,11 +115,7 @@ class Operator:
             live=(self._silent_watch, self._stuck_turn),
             ready=(self._unsynced, self._silent_watch),
         )
-        metrics.queue_depth.set_function(lambda: len(self._queue))
-        metrics.models.set_function(lambda: self._cache.count("Model"))
-        metrics.versions.set_function(lambda: self._cache.count("ModelVersion"))
-        metrics.leading.set_function(lambda: self._leading)
-        metrics.synced.set_function(lambda: self._synced)
+        self._show_state_to(metrics)
 
     async def run(self) -> None:
         """Run until a signal; raises when it cannot go on."""
@@ -213,6 +208,13 @@ class Operator:
         if not task.cancelled() and task.exception() is not None:
             self._failure = task.exception()
             self._stop.set()
+
+    def _show_state_to(self, metrics: Metrics) -> None:
+        metrics.queue_depth.set_function(lambda: len(self._queue))
+        metrics.models.set_function(lambda: self._cache.count("Model"))
+        metrics.versions.set_function(lambda: self._cache.count("ModelVersion"))
+        metrics.leading.set_function(lambda: self._leading)
+        metrics.synced.set_function(lambda: self._synced)
 
     def _unsynced(self) -> str | None:
         return None if self._synced else "the cluster was not read yet"

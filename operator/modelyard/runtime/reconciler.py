@@ -30,7 +30,7 @@ from modelyard.runtime.queue import Queue
 
 REFUSED_PAUSE = 15.0
 """Seconds before a write that was refused is tried again: only a person can change the answer."""
-RESTLESS_TURNS = 30
+RESTLESS_TURNS = 100
 """Turns in a row that each led to another: more are not a busy Model but a decision that never comes to rest."""
 RESTLESS_PAUSE = 1.0
 TIMER_MARGIN = 0.002
@@ -125,11 +125,12 @@ class Reconciler:
 
     async def _execute(self, key: Key, snapshot: Snapshot, plan: Plan) -> None:
         try:
-            await self._parts.executor.execute(key.namespace, key.model, plan)
+            left = await self._parts.executor.execute(key.namespace, key.model, plan)
         except WritesFailedError:  # the commit and the Events are done nevertheless
             self._tell(key, snapshot, plan)
             raise
         self._tell(key, snapshot, plan)
+        self._parts.cache.show_again(key, ((action.kind, action.name) for action in left))
 
     def _rest(self, key: Key, plan: Plan) -> None:
         """Decide when to look again after a turn without failures."""

@@ -8,7 +8,7 @@ import pytest
 
 from modelyard.decide.plan import Apply, ApplyStatus, Commit, Create, Delete, EventNote, Patch, Plan
 from modelyard.execute.events import EventPublisher
-from modelyard.execute.executor import Executor, StaleError, WritesFailedError
+from modelyard.execute.executor import STATUSES_A_TURN, Executor, StaleError, WritesFailedError
 from modelyard.kube.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -337,3 +337,18 @@ async def test_nothing_is_written_past_the_fence(plan: Plan) -> None:
         await executor.execute("risk", "fraud", plan)
 
     assert writer.calls == []
+
+
+async def test_statuses_beyond_a_turns_worth_are_left_for_the_next(bench: Bench) -> None:
+    names = [f"fraud-{number}" for number in range(STATUSES_A_TURN + 2)]
+    for name in names:
+        bench.world.objects["ModelVersion", name] = VERSION
+    for name in names[:STATUSES_A_TURN]:
+        bench.writer.on("apply_status", "ModelVersion", name, VERSION)
+    bench.writer.on("create", "Job", "fraud-verify-x", JOB)
+    statuses = tuple(ApplyStatus("ModelVersion", name, "uid-7", {}) for name in names)
+
+    left = await bench.executor.execute("risk", "fraud", Plan(actions=(*statuses, Create(JOB))))
+
+    assert left == list(statuses[-2:])
+    assert bench.writes[-1][:2] == ("create", "Job"), "what is left out is only statuses"

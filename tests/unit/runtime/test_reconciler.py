@@ -5,8 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from modelyard.decide.plan import Apply, Commit, Create, EventNote, Patch, Plan
+import pytest
+
+from modelyard.decide.plan import Apply, ApplyStatus, Commit, Create, EventNote, Patch, Plan
 from modelyard.decide.snapshot import HelperPods, Snapshot
+from modelyard.execute import executor
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import Executor
 from modelyard.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, ServerError
@@ -237,10 +240,34 @@ def test_a_model_deleted_during_its_turn_is_left_alone() -> None:
 def test_decisions_that_never_come_to_rest_are_slowed_down() -> None:
     async def scenario(yard: Yard) -> None:
         yard.see(model())
-        yard.writer.on("patch", "Deployment", "d", *[DEPLOYMENT] * 100)
+        yard.writer.on("patch", "Deployment", "d", *[DEPLOYMENT] * (RESTLESS_TURNS + 10))
         await yard.work_for(5.5)
 
     assert len(yard(lambda seen, now: PATCH, scenario).decided) == RESTLESS_TURNS + 5
+
+
+def test_statuses_left_for_the_next_turn_are_decided_on_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "STATUSES_A_TURN", 2)
+    seen_names: list[list[str]] = []
+
+    def decide(seen: Snapshot, now: datetime) -> Plan:
+        seen_names.append(list(seen.versions))
+        open_ = [v for v in seen.versions.values() if "told" not in v["status"]]
+        return Plan(
+            actions=tuple(ApplyStatus("ModelVersion", v["metadata"]["name"], v["metadata"]["uid"], {}) for v in open_)
+        )
+
+    async def scenario(yard: Yard) -> None:
+        yard.see(model(), *(version(str(number), settled=True) for number in range(5)))
+        for number in range(5):
+            told = version(str(number), rv=2, settled=True)
+            told["status"]["told"] = True
+            yard.writer.on("apply_status", "ModelVersion", f"fraud-{number}", told)
+        await yard.work_for(10)
+
+    yard(decide, scenario)
+
+    assert [len(names) for names in seen_names] == [5, 5, 3, 1]
 
 
 def verify(seen: Snapshot, now: datetime) -> Plan:
