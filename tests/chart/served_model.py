@@ -58,8 +58,8 @@ def model() -> dict[str, Any]:
         "readinessProbe": {"httpGet": {"path": "/model.json", "port": 8080}, "periodSeconds": 1},
         "securityContext": _CONTAINED,
     }
-    # As process 1 it ignores the signal to stop; without a short grace period, cleaning up takes half a minute.
-    pod = {"securityContext": _RESTRICTED, "terminationGracePeriodSeconds": 1, "containers": [server]}
+    # As process 1 it ignores the signal to stop; the default grace period is half a minute of waiting.
+    pod = {"securityContext": _RESTRICTED, "terminationGracePeriodSeconds": 10, "containers": [server]}
     return {
         "apiVersion": "modelyard.dev/v1alpha1",
         "kind": "Model",
