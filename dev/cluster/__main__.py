@@ -39,7 +39,7 @@ def down() -> None:
     for cluster in (native, kind, external):
         if cluster.exists():
             cluster.down()
-    note("no cluster is left")
+    note("this checkout's cluster is down")
 
 
 def images() -> None:

@@ -11,10 +11,10 @@ import shutil
 
 from dev.cluster import access, processes, programs, store
 from dev.cluster.images import OPERATOR_IMAGE, SERVER_CONTEXT, SERVER_IMAGE, record
-from dev.cluster.places import CACHE, CLUSTER, CONTEXT, KUBECONFIG, ROOT, S3_ENV, STATE
+from dev.cluster.places import BIN, CACHE, CLUSTER, CONTEXT, KUBECONFIG, ROOT, S3_ENV, STATE
 from dev.cluster.say import run, step, succeeds
 
-VERSION = "v0.32.0"
+VERSION = "v0.33.0"
 OWN_CONFIG = STATE / "kind.kubeconfig"
 
 
@@ -55,9 +55,10 @@ def load_images() -> None:
     for name, context in ((OPERATOR_IMAGE, ROOT), (SERVER_IMAGE, SERVER_CONTEXT)):
         if (context / "Dockerfile").exists():
             with step(f"image {name}"):
-                run([engine(), "build", "--quiet", "--tag", name, str(context)], why=f"build {name}")
-                _kind("load", "docker-image", name, f"--name={CONTEXT}")
-                record(name, run([engine(), "image", "inspect", "--format={{.Id}}", name], why="find the image's id"))
+                full = f"docker.io/library/{name}"  # Podman would call it localhost/…
+                run([engine(), "build", "--quiet", "--tag", full, str(context)], why=f"build {name}")
+                _kind("load", "docker-image", full, f"--name={CONTEXT}")
+                record(name, run([engine(), "image", "inspect", "--format={{.Id}}", full], why="find the image's id"))
 
 
 def down() -> None:
@@ -72,7 +73,7 @@ def down() -> None:
 
 def status() -> bool:
     """Whether the cluster answers."""
-    return succeeds(["kubectl", f"--kubeconfig={KUBECONFIG}", "get", "--raw=/readyz"])
+    return succeeds([str(BIN / "kubectl"), f"--kubeconfig={KUBECONFIG}", "get", "--raw=/readyz"])
 
 
 def _kind(*arguments: str) -> str:
