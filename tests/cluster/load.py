@@ -62,6 +62,8 @@ class Load:
                 connection.close()
                 connection = None
             time.sleep(0.01)
+        if connection:
+            connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
         assert self._address.hostname

@@ -1,6 +1,8 @@
 """What users do and see, as verbs: one namespace with a storage Secret, Models, versions and Rollbacks in it."""
 
 import json
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from tests.kube import PODS_READY, VERSION_VERIFIED, Kube, Obj, Timeout
 
 BUCKET = "models"
 SERVER = (Path(__file__).parent / "server.py").read_text()
+ROUTED = Timeout("the node routes to a new Service", 15)
 STAGE_MOVES = Timeout("the stage serves the version", PODS_READY.seconds + VERSION_VERIFIED.seconds)
 
 
@@ -117,9 +120,16 @@ class Registry:
         return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}/"
 
     def answer(self) -> str:
-        """What production answers."""
-        with urllib.request.urlopen(self.url(), timeout=10) as response:
-            return str(response.read().decode())
+        """What production answers. A Service that is new is known to kube-proxy a moment after its endpoints are."""
+        deadline = time.monotonic() + ROUTED.budget
+        while True:
+            try:
+                with urllib.request.urlopen(self.url(), timeout=10) as response:
+                    return str(response.read().decode())
+            except urllib.error.URLError as error:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"{self.url()}: {ROUTED.name}: {error}") from error
+                time.sleep(0.1)
 
     def deployments(self) -> dict[str, int]:
         """Replicas of the Deployments, by name."""

@@ -17,6 +17,7 @@ def promote(registry: Registry, *versions: str) -> None:
     for version in versions:
         registry.version(version)
         registry.serves(version)
+    registry.answer()
 
 
 def test_a_version_is_verified_and_served(registry: Registry) -> None:
