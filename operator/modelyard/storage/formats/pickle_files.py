@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from modelyard.storage.digest import FileDigest
 from modelyard.storage.formats.inflate import Inflated, decompressor_for
-from modelyard.storage.formats.pickle_walk import MAX_PROGRAM, Program, walk
+from modelyard.storage.formats.pickle_walk import FETCHERS, MAX_PROGRAM, Program, walk
 
 JOBLIB = (".joblib",)
 PICKLE = (".pkl", ".pickle", ".cloudpickle", ".dill")
@@ -34,16 +34,11 @@ REBUILDERS = frozenset(
     for name in (
         "_builtin_type", "_builtin_type.__call__", "_make_function", "_function_setstate", "_make_cell",
         "_make_empty_cell", "_make_skeleton_class", "_make_skeleton_class.__call__", "_class_setstate",
-        "_make_skeleton_enum", "_make_typevar", "_make_dict_keys", "_make_dict_values", "_make_dict_items", "subimport",
+        "_make_skeleton_enum", "_make_typevar", "_make_dict_keys", "_make_dict_values", "_make_dict_items",
     )
 )  # fmt: skip
 """How cloudpickle rebuilds functions and classes by value. Calling such a function while loading is another matter:
 the scanner names that `_make_function.__call__`, and it is not in this list."""
-GETTERS = frozenset(
-    {"builtins.getattr", "__builtin__.getattr", "operator.attrgetter", "operator.itemgetter", "operator.methodcaller"}
-)
-"""How bound methods and sort keys are pickled. They yield a value; a call of it is reported as `....__call__`."""
-TOLERATED = REBUILDERS | GETTERS
 INCOMPLETE = ("parse_incomplete", "budget", "timeout", "truncat", "limit")
 """Notices whose code holds one of these say that opcodes were left unread."""
 
@@ -141,11 +136,14 @@ def _beginning(stream: BinaryIO) -> bytes:
 def _judge(program: Program, source: str, found: _Found, *, only_danger: bool = False) -> None:
     from modelaudit_picklescan import scan_bytes  # 40 MB that artifacts without pickles need not pay for
 
+    tolerated = REBUILDERS | (FETCHERS if program.complete else frozenset())  # beyond the walk misuse goes unseen
+    for fetcher in sorted(program.misused):
+        found.dangerous = found.dangerous or f"what {fetcher} gives"
     for stream in program.streams:
         report = scan_bytes(stream, source=source, enrich_call_graph=False)  # the graph would read installed sources
         for finding in report.findings:
             reference = str(finding.details.get("import_reference") or "")
-            if finding.rule_code in DANGEROUS_RULES and reference not in TOLERATED:
+            if finding.rule_code in DANGEROUS_RULES and reference not in tolerated:
                 found.dangerous = found.dangerous or reference or finding.message
             elif reference and not only_danger:
                 found.unknown.add(reference.removesuffix(".__call__"))

@@ -3,7 +3,8 @@
 Called by `pickle_files.py`. A model of a gigabyte is a few hundred kilobytes of opcodes and the rest arrays, either as
 long bytes objects or, in joblib's format, as raw data between two opcodes. Both are left out here, unread where
 the stream can seek. It follows the opcodes with pickletools' table and just enough of the stack to know where joblib
-puts an array and how long it is. Nothing is imported, constructed or called: globals are their names.
+puts an array and how long it is, and what is done with attributes and modules that the pickle fetches by name.
+Nothing is imported, constructed or called: globals are their names.
 
 Where the stream stops making sense the walk ends, and `complete` is False.
 """
@@ -36,7 +37,17 @@ LONG_DATA = {  # opcode -> (bytes of its length, what to put in its place)
 OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
 DTYPES = frozenset({"numpy.dtype", "numpy dtype"})
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
+ACTING = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "BUILD"})
+"""Opcodes that call or alter their first operand."""
 RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
+FETCHERS = frozenset(
+    {
+        "builtins.getattr", "__builtin__.getattr", "operator.attrgetter", "operator.itemgetter",
+        "operator.methodcaller", "cloudpickle.cloudpickle.subimport",
+    }
+)  # fmt: skip
+"""How bound methods, sort keys and modules are pickled. They yield something; calling or altering that while loading
+is how an attack goes on from there, and no model's business."""
 HAS_OBJECT = 1
 """Bit of a dtype's flags: such arrays follow as a pickle of their own."""
 
@@ -50,6 +61,8 @@ class Program:
     complete: bool
     has_arrays: bool
     """Whether raw arrays were left out on joblib's terms; a plain unpickler would run into them as opcodes."""
+    misused: frozenset[str] = frozenset()
+    """Which of FETCHERS gave something that the pickle then calls or alters."""
 
 
 def walk(stream: BinaryIO, *, joblib: bool) -> Program:
@@ -63,7 +76,7 @@ def walk(stream: BinaryIO, *, joblib: bool) -> Program:
         complete = len(file.streams) < MAX_STREAMS
     except (ValueError, IndexError, KeyError, EOFError, OverflowError, TypeError, AttributeError):
         complete = False
-    return Program(tuple(bytes(program) for program in file.streams), complete, file.has_arrays)
+    return Program(tuple(map(bytes, file.streams)), complete, file.has_arrays, frozenset(file.misused))
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,11 @@ class _Global:
 class _Dtype:
     itemsize: int | None
     has_object: bool
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    by: str
 
 
 @dataclass
@@ -110,6 +128,7 @@ class _File:
         self.joblib = joblib
         self.streams: list[bytearray] = []
         self.has_arrays = False
+        self.misused: set[str] = set()
         self.opcodes = 0
         self.length = 0
         self._depth = 0
@@ -210,6 +229,8 @@ class _Machine:
     def _apply_to_operands(self, opcode: pickletools.OpcodeInfo) -> None:
         """Opcodes that take values off the stack: a few are understood, of the others only the depth matters."""
         operands = self._pop(opcode)
+        if opcode.name in ACTING and operands and isinstance(operands[0], _Fetched):
+            self._file.misused.add(operands[0].by)
         match opcode.name, operands:
             case ("TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3", _):
                 self._stack.append(tuple(operands) if len(operands) <= 64 else OPAQUE)
@@ -278,9 +299,11 @@ def _set_items(target: dict[Any, Any], items: list[Any]) -> None:
 
 
 def _made(by: str, args: Any) -> Any:
-    """What a call yields, for the two kinds of object whose state is of interest."""
+    """What a call yields, for the few kinds of object that are of interest."""
     if by == WRAPPER or (by in RECONSTRUCTORS and isinstance(args, tuple) and args[:1] == (_Global(WRAPPER),)):
         return _Wrapper()
+    if by in FETCHERS:
+        return _Fetched(by)
     if by in DTYPES and isinstance(args, tuple) and args and isinstance(args[0], str):
         return _dtype(args[0])
     return OPAQUE
