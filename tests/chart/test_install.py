@@ -80,6 +80,14 @@ def test_helm_test_passes(release: Release) -> None:
     assert "Phase:          Succeeded" in release.helm("test", "modelyard")
 
 
+def test_the_first_commands_work(release: Release) -> None:
+    """The objects in Helm's notes, as a new user copies them: not indented, or the shell never finds their end."""
+    manifests = release.helm("get", "notes", "modelyard").partition("<<'EOF'\n")[2].partition("\nEOF\n")[0]
+    answer = release.kube.within(MODELS).run("apply", "--dry-run=server", "-f", "-", stdin=manifests)
+    assert "model.modelyard.dev/fraud created" in answer
+    assert "modelversion.modelyard.dev/fraud-1 created" in answer
+
+
 def test_what_people_may_do(release: Release) -> None:
     """By the roles they have already: `view` and `edit` of one namespace."""
     kube = release.kube.within(MODELS)

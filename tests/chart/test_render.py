@@ -260,3 +260,12 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str, message: str
 def test_usable_as_a_dependency(helm: Helm) -> None:
     """A parent chart passes `global` and may switch this one on with `enabled`."""
     assert one(helm.render("--set=global.region=eu,enabled=true"), "Deployment")
+
+
+def test_the_settings_in_the_documentation_exist(helm: Helm) -> None:
+    """Every --set that a reader may copy."""
+    text = "".join(path.read_text() for path in (ROOT / "docs" / "install.md", CHART / "README.md"))
+    settings = {setting.strip("'") for setting in re.findall(r"--set(?:-string)? ('[^']+'|[^\s`]+)", text)}
+    assert "watchNamespaces={risk,search}" in settings
+    for setting in sorted(settings):
+        assert helm.render(f"--set={setting}"), setting
