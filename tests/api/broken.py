@@ -6,6 +6,7 @@ fields are listed by hand. A test compares both with what the CRDs contain, so n
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from modelyard.api.base import VALIDATIONS
@@ -30,7 +31,7 @@ class Broken:
 
 BAD_VALUES: dict[str, Any] = {
     "a stage is 1-20": "Prod-1",
-    "is reserved": "status",
+    "a stage cannot be called": "status",
     "a version is 1-63": "7_rc1",
     "a duration is written": "10 minutes",
     "a digest is": "sha256:123",
@@ -46,7 +47,7 @@ BAD_VALUES: dict[str, Any] = {
     "replicas is at least 1": 0,
     "this release reads artifacts from S3 only": "gs://models/fraud/7/",
     "an s3 URI names": "s3://models",
-    "two stages have the same": [
+    "each stage needs a Service": [
         {"name": "staging", "serving": {"serviceName": "fraud"}},
         {"name": "production", "serving": {"serviceName": "fraud"}},
     ],
@@ -69,14 +70,15 @@ def is_immutability(rule: Obj) -> bool:
     return "oldSelf" in rule["rule"]
 
 
-def leaf_cases() -> list[Broken]:
+@cache
+def leaf_cases() -> tuple[Broken, ...]:
     """A case for every rule on a single field or list, at every place it stands."""
-    return [
+    return tuple(
         Broken(with_(full(kind.__name__), path, bad), written(path), rule["message"])
         for kind in KINDS
         for path, _, rule in rules(structural(kind))
         if not is_immutability(rule) and (bad := _bad_value(rule["message"])) is not None
-    ]
+    )
 
 
 def _bad_value(message: str) -> Any:

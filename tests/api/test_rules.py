@@ -88,17 +88,17 @@ def test_what_is_allowed(judge: Registry, kind: str, path: Path, value: Any) -> 
     + [
         pytest.param("Model", (*_STAGE, "name"), name, message, id=f"stage {name!r}")
         for name, message in {
-            "none": "is reserved",
-            "archived": "is reserved",
-            "scale": "is reserved",
-            "finalizers": "is reserved",
+            "none": "a stage cannot be called",
+            "archived": "a stage cannot be called",
+            "scale": "a stage cannot be called",
+            "finalizers": "a stage cannot be called",
             "1st": "a stage is 1-20",
             "pre-prod": "a stage is 1-20",
             "a" * 21: "spec.stages[0].name",
         }.items()
     ]
     + [
-        pytest.param("ModelVersion", ("spec", "stage"), "none", "is reserved", id="asking for none by name"),
+        pytest.param("ModelVersion", ("spec", "stage"), "none", "cannot be called none", id="asking for none by name"),
         pytest.param("ModelVersion", ("spec", "stage"), "", "leave it out to ask for none", id="asking for nothing"),
         pytest.param("Model", ("metadata", "name"), "7fraud", "begins with a letter", id="a name that begins with 7"),
         pytest.param("Model", ("metadata", "name"), "my.model", "a Model's name", id="a name with a dot"),

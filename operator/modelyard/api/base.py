@@ -103,7 +103,7 @@ def _text(pattern: str, max_length: int, message: str, *rules: Rule) -> Any:
 
 def _not_one_of(*reserved: str) -> Rule:
     listed = ", ".join(f"'{name}'" for name in reserved)
-    return Rule(f"!(self in [{listed}])", f"is reserved: a stage cannot be called {', '.join(reserved)}")
+    return Rule(f"!(self in [{listed}])", f"a stage cannot be called {', '.join(reserved)}; these words are reserved")
 
 
 _STAGE = r"^[a-z][a-z0-9]{0,19}$"

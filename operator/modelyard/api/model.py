@@ -26,7 +26,7 @@ _UNIQUE_SERVICES = Rule(
         "self.all(a, !has(a.serving) || !has(a.serving.serviceName) || self.exists_one(b, has(b.serving) "
         "&& has(b.serving.serviceName) && b.serving.serviceName == a.serving.serviceName))"
     ),
-    message="two stages have the same serving.serviceName; each stage needs a Service of its own",
+    message="each stage needs a Service of its own; two stages have the same serving.serviceName",
 )
 
 

@@ -5,6 +5,7 @@
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -44,7 +45,8 @@ _ANNOTATIONS = {
 def reference() -> str:
     """The text of the page."""
     parts = [_INTRODUCTION]
-    parts += [part for kind in KINDS for part in _kind(kind)]
+    known: dict[str, str] = {}
+    parts += [part for kind in KINDS for part in _kind(kind, known)]
     parts += ["## Labels\n", _table(("Label", "Meaning"), [(f"`{key}`", text) for key, text in _LABELS.items()])]
     rows = [(f"`{key}`", text) for key, text in _ANNOTATIONS.items()]
     parts += ["## Annotations\n", _table(("Annotation", "Meaning"), rows)]
@@ -71,7 +73,8 @@ def member_docs(enum: type[StrEnum]) -> dict[str, str]:
     return docs
 
 
-def _kind(kind: type[Kind]) -> Iterator[str]:
+def _kind(kind: type[Kind], known: dict[str, str]) -> Iterator[str]:
+    """A kind's part of the page; `known` remembers which object was described where."""
     schema = structural(kind)
     name, plural, short = kind.__name__, kind.names.plural, kind.names.short
     yield f"## {name}\n"
@@ -82,33 +85,40 @@ def _kind(kind: type[Kind]) -> Iterator[str]:
         yield f"Can be selected by {fields}: `kubectl get {short} --field-selector {kind.selectable[0][1:]}=VALUE`.\n"
     columns = [(c.name.upper() + (" (wide)" if c.wide else ""), f"`{c.path}`", c.description) for c in kind.columns]
     yield _table(("Column", "Field", "Meaning"), columns)
-    if rules := schema.get(VALIDATIONS):
-        yield "\n".join(f"- {rule['message']}" for rule in rules) + "\n"
+    yield from _refusals(schema)
     for part in ("spec", "status"):
         yield f"### {name}.{part}\n"
-        yield from _object(schema["properties"][part], "")
+        yield from _object(schema["properties"][part], f"{name}.{part}", known)
 
 
-def _object(schema: Schema, path: str) -> Iterator[str]:
-    """A table of an object's fields, then one for each object below."""
-    if rules := _shared_rules(schema):
-        yield rules
+def _object(schema: Schema, path: str, known: dict[str, str]) -> Iterator[str]:
+    """A table of an object's fields, then one for each object below that was not described before."""
+    yield from _refusals(schema)
     required = set(schema.get("required", ()))
-    rows = [
-        (_name(name, name in required), _type(field), _meaning(field)) for name, field in schema["properties"].items()
-    ]
-    yield _table(("Field", "Type", "Meaning"), rows)
-    for name, field in schema["properties"].items():
+    fields = schema["properties"].items()
+    yield _table(
+        ("Field", "Type", "Meaning"),
+        [(_name(name, name in required), _type(field), _meaning(field)) for name, field in fields],
+    )
+    for name, field in fields:
         inner, suffix = (field["items"], "[]") if field.get("type") == "array" else (field, "")
-        if "properties" in inner:
-            yield f"#### {path}{name}{suffix}\n"
-            yield from _object(inner, f"{path}{name}{suffix}.")
+        if "properties" not in inner:
+            continue
+        below = f"{path}.{name}{suffix}"
+        yield f"#### {below}\n"
+        described = known.setdefault(json.dumps(inner["properties"]), below)
+        if described != below:
+            yield f"The same fields as `{described}`.\n"
+        else:
+            yield from _object(inner, below, known)
 
 
-def _shared_rules(schema: Schema) -> str:
-    """The rules over several fields; that a field cannot change is said once for all of them."""
-    rules = [rule for rule in schema.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"]]
-    return "".join(f"- {rule['message']}\n" for rule in rules)
+def _refusals(schema: Schema) -> Iterator[str]:
+    """The rules over several fields; that a field cannot change is said once, in the description of the whole."""
+    messages = [rule["message"] for rule in schema.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"]]
+    if messages:
+        yield "What breaks a rule over several fields is refused with:\n"
+        yield "".join(f"- {_escape(message)}\n" for message in messages)
 
 
 def _name(name: str, required: bool) -> str:
@@ -134,15 +144,16 @@ def _type(field: Schema) -> str:
 
 
 def _meaning(field: Schema) -> str:
-    sentences = [" ".join(field["description"].split()), *_bounds(field)]
-    sentences += [rule["message"][0].upper() + rule["message"][1:] + "." for rule in field.get(VALIDATIONS, ())]
-    if field.get("type") == "array":
-        items = field["items"].get(VALIDATIONS, ()) if field["items"].get("type") != "object" else ()
-        sentences += [rule["message"][0].upper() + rule["message"][1:] + "." for rule in items]
-    return " ".join(sentences)
+    """What a field is for, its limits, and the rules on it; those over an object's fields stand above its table."""
+    rules = [] if field.get("type") == "object" else [*field.get(VALIDATIONS, ())]
+    if field.get("type") == "array" and field["items"].get("type") != "object":
+        rules += field["items"].get(VALIDATIONS, ())
+    said = (f"{rule['message'][0].upper()}{rule['message'][1:]}." for rule in rules)
+    return " ".join([field["description"], *_bounds(field), *said])
 
 
 def _bounds(field: dict[str, Any]) -> list[str]:
+    """The limits of a field that its rules do not speak of."""
     words = {
         "minimum": "At least {}.",
         "maximum": "At most {}.",
@@ -151,9 +162,10 @@ def _bounds(field: dict[str, Any]) -> list[str]:
         "maxItems": "At most {}.",
         "maxProperties": "At most {} entries.",
     }
-    return [
-        text.format(field[key]) for key, text in words.items() if key in field and (key, field[key]) != ("minimum", 0)
-    ]
+    unsaid = {"minimum"} if field.get("minimum") == 0 else set()
+    if any("self.matches" in rule["rule"] for rule in field.get(VALIDATIONS, ())):
+        unsaid.add("maxLength")
+    return [text.format(field[key]) for key, text in words.items() if key in field and key not in unsaid]
 
 
 def _reasons(enum: type[StrEnum]) -> Iterator[str]:
@@ -164,4 +176,9 @@ def _reasons(enum: type[StrEnum]) -> Iterator[str]:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(_escape(cell) for cell in line)} |\n" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Text in which `<model>` is not taken for a tag of HTML."""
+    return text.replace("\n", " ").replace("<", "&lt;")

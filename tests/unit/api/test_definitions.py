@@ -113,8 +113,8 @@ def test_every_rule_has_an_object_that_breaks_it() -> None:
 
 
 def test_no_bad_value_is_left_over() -> None:
-    used = {start for start in BAD_VALUES for case in leaf_cases() if case.message.startswith(start)}
-    assert used == set(BAD_VALUES)
+    messages = {case.message for case in leaf_cases()}
+    assert [start for start in BAD_VALUES if not any(message.startswith(start) for message in messages)] == []
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
