@@ -223,8 +223,8 @@ class ModelVersionSpec(ApiType):
     framework: Framework | None = None
     """The library that the model was made with."""
     format: Word | None = None
-    """Format of the files, such as `mlflow`, `safetensors`, `gguf`, `onnx` or `pickle`. Found out when absent, checked
-    when given."""
+    """Format of the files: `mlflow`, `safetensors`, `gguf`, `onnx`, `joblib`, `pickle`, or another. Found out when
+    absent, checked when given."""
     serving: VersionServing | None = None
     """What this version's server needs, merged over the first container of the stage's template."""
     author: Line | None = None
