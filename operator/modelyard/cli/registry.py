@@ -4,9 +4,11 @@ Called by the command line. Reads Model, ModelVersion and, for a version whose o
 writes nothing and reads no Secret.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from modelyard.api.names import GROUP, VERSION
@@ -14,6 +16,7 @@ from modelyard.storage.settings import StorageSettings
 
 REFERENCE = re.compile(r"(?:(?P<namespace>[^/@:]+)/)?(?P<model>[^/@:]+)(?:@(?P<stage>[^/@:]+)|:(?P<version>[^/@:]+))")
 TIMEOUT = 30
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 Obj = Mapping[str, Any]
 
 
@@ -122,14 +125,18 @@ class _Cluster:
 
     def __init__(self, namespace: str | None) -> None:
         from kubernetes import client, config
-        from kubernetes.config import kube_config
 
+        path = os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
         try:
-            config.load_config()
-            context = kube_config.list_kube_config_contexts()[1]["context"] if namespace is None else {}
-        except (config.ConfigException, OSError, TypeError) as error:
+            if os.path.exists(path) or "KUBECONFIG" in os.environ:
+                config.load_kube_config(config_file=path)
+                own = config.list_kube_config_contexts(path)[1]["context"].get("namespace")
+            else:
+                config.load_incluster_config()
+                own = POD_NAMESPACE.read_text()
+        except (config.ConfigException, OSError) as error:
             raise RegistryError(f"log in to the cluster: {error}; set KUBECONFIG") from error
-        self.namespace: str = namespace or context.get("namespace") or "default"
+        self.namespace: str = namespace or own or "default"
         self._custom = client.CustomObjectsApi()
         self._core = client.CoreV1Api()
 
