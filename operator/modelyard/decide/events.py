@@ -100,8 +100,8 @@ def _of_rollbacks(world: World, before: StageState | None, after: StageState) ->
 
 
 def _of_version(world: World, write: ApplyStatus) -> Iterator[EventNote]:
-    obj = next((v.obj for v in world.versions.values() if v.uid == write.uid), None)
-    before = (obj.get("status") or {}) if obj else {}
+    version = world.versions.get(write.name.removeprefix(f"{world.seen.name}-"))
+    before = version.status if version else {}
     old, new = before.get("verification") or {}, write.status.get("verification") or {}
 
     def note(kind: Literal["Normal", "Warning"], reason: EventReason, text: str) -> EventNote:

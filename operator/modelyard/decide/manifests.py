@@ -70,8 +70,9 @@ def pod_template(
     annotations = dict(metadata.get("annotations") or {})
     spec = copy.deepcopy(dict(template["spec"]))
     environment = _identity(world, stage, revision)
+    grace = spec.get("terminationGracePeriodSeconds", 30)
     spec["containers"] = [
-        _container(c, stage.serving, environment, first=index == 0, mount=bool(revision.uri))
+        _container(c, stage.serving, environment, first=index == 0, mount=bool(revision.uri), grace=grace)
         for index, c in enumerate(spec["containers"])
     ]
     if revision.uri:
@@ -115,6 +116,7 @@ def _container(
     *,
     first: bool,
     mount: bool,
+    grace: int,
 ) -> dict[str, Any]:
     ours = {entry["name"] for entry in environment}
     own = [entry for entry in container.get("env") or () if entry["name"] not in ours]
@@ -130,7 +132,8 @@ def _container(
     if first:
         made.setdefault("ports", [{"name": "http", "containerPort": serving.port}])
         made.setdefault("readinessProbe", {"tcpSocket": {"port": serving.port}, "periodSeconds": 1})
-        made.setdefault("lifecycle", {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}})
+        if grace > DRAIN_SECONDS:  # the API server refuses a sleep that is longer than the grace period
+            made.setdefault("lifecycle", {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}})
     return made
 
 

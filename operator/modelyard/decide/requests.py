@@ -92,16 +92,29 @@ def register(world: World, stage: StageSpec, state: StageState) -> StageState:
     """Withdraw what is no longer asked for and give new requests their places."""
     asked = wishes(world, stage)
     state = _withdraw(world, stage, state, asked)
-    new = [wish for wish in asked if not _is_known(state, wish)]
+    new = _unknown(state, asked)
     if new:
         state = _place(world, state, new)
     return _bound(world, state)
 
 
+def unplaced(world: World, stage: StageSpec, state: StageState) -> bool:
+    """Whether requests still wait for their place: thousands first seen together get theirs in lots."""
+    return bool(_unknown(state, wishes(world, stage)))
+
+
+def _unknown(state: StageState, asked: Iterable[Wish]) -> list[Wish]:
+    known: dict[tuple[str, str], list[Request]] = {}
+    for request in state.requests:
+        known.setdefault((request.source, request.uid), []).append(request)
+    return [wish for wish in asked if not _is_known(known.get((wish.request.source, wish.request.uid), ()), wish)]
+
+
 def _withdraw(world: World, stage: StageSpec, state: StageState, asked: Iterable[Wish]) -> StageState:
-    asked = tuple(asked)
+    by_object: dict[tuple[str, str], Wish] = {(wish.request.source, wish.request.uid): wish for wish in asked}
     for request in state.open_requests:
-        if not any(wish.is_of(request) for wish in asked):
+        wish = by_object.get((request.source, request.uid))
+        if wish is None or not wish.is_of(request):
             message = _why_withdrawn(world, stage, request)
             ended = request.end(Step.WITHDRAWN, VersionReason.WITHDRAWN, message, world.now)
             state = state.with_request(ended)
@@ -121,11 +134,11 @@ def _why_withdrawn(world: World, stage: StageSpec, request: Request) -> str:
     return f"spec.stage was changed to {version.stage or 'none'!r}"
 
 
-def _is_known(state: StageState, wish: Wish) -> bool:
+def _is_known(remembered: Iterable[Request], wish: Wish) -> bool:
     """Whether a wish has been placed, or has ended, before."""
     if wish.recorded_step in ENDED:
         return True
-    for request in state.requests:
+    for request in remembered:
         # The Model's line, taken back and written again, asks anew; so its withdrawn requests do not count.
         retired = request.source == "Model" and request.ended == Step.WITHDRAWN
         if wish.is_of(request) and not retired:
@@ -137,6 +150,7 @@ def _place(world: World, state: StageState, new: list[Wish]) -> StageState:
     """Place new requests behind all others; on a stage that never served, order all of them by version."""
     returning = [wish for wish in new if wish.request.place]
     fresh = sorted((w for w in new if not w.request.place), key=lambda w: _order(w.request, w.created))
+    fresh = fresh[:OPEN_REQUESTS_KEPT]
     requests = [*state.requests, *(wish.request for wish in returning)]
     last = max([state.last_place, *(r.place for r in requests)])
     for wish in fresh:

@@ -21,6 +21,7 @@ from modelyard.decide import codec
 TRANSITIONS_KEPT = 50
 ENDED_REQUESTS_KEPT = 20
 OPEN_REQUESTS_KEPT = 200
+"""Never-served requests a stage works through; with them a status stays far below what etcd takes."""
 ROLLBACKS_KEPT = 50
 
 

@@ -106,9 +106,12 @@ def _asked_by_version(state: ModelState, version: Version) -> tuple[str, Request
 def _unheard(world: World, version: Version) -> dict[str, Any]:
     """A request that no stage hears."""
     known = ", ".join(stage.name for stage in world.stages)
+    stage = next((stage for stage in world.stages if stage.name == version.stage), None)
     reason: str = VersionReason.STAGE_UNKNOWN
     text = f"Model {world.seen.name!r} has no stage {version.stage!r}; it has: {known}"
-    if any(stage.name == version.stage for stage in world.stages):
+    if stage and stage.version is None:
+        return {}  # it waits for its place among the many that were seen with it
+    if stage:
         reason = VersionReason.STAGE_NAMED_BY_MODEL
         text = f"the Model names the version of stage {version.stage!r} itself (spec.stages[].version)"
     request = Request(version.request_id, version.version, 0, uid=version.uid, generation=version.generation)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modelyard.api.reasons import VersionReason
-from modelyard.decide import progress
+from modelyard.decide import progress, requests
 from modelyard.decide.progress import Progress
 from modelyard.decide.revisions import Built, build
 from modelyard.decide.spec import StageSpec
@@ -65,6 +65,7 @@ class Promotion:
     def __init__(self, world: World, stage: StageSpec, state: StageState, verdicts: dict[str, Verdict]) -> None:
         self._world, self._stage, self._state, self._verdicts = world, stage, state, verdicts
         self._wanted = wanted_replicas(world, stage, state)
+        self._placing = requests.unplaced(world, stage, state)
         self.standings: dict[str, Standing] = {}
         self.failed: list[Request] = []
         self.targets: tuple[Target, ...] = self._choose()
@@ -117,6 +118,10 @@ class Promotion:
             self._stand(request, Step.HELD, VersionReason.INVALID_TEMPLATE, built.error)
             return None
         revision = replace(built.revision, place=request.place, request_id=request.id)
+        if self._placing and self._world.deployment(self._stage, revision.hash) is None:
+            text = "other requests that were seen with it get their places first"
+            self._stand(request, Step.QUEUED, VersionReason.QUEUED, text)
+            return None
         how_far = progress.of_revision(self._world, self._stage, revision.hash, self._wanted)
         return Target(Cause.PROMOTED, revision, how_far, request, built)
 

@@ -493,3 +493,16 @@ def _outline(cluster: Cluster) -> dict[str, object]:
         "history": [(t["type"], t["to"]["version"]) for t in cluster.status("Model", "fraud")["transitions"]],
         "deployments": sorted(key for key in cluster.objects if key[0] == "Deployment"),
     }
+
+
+def test_many_requests_seen_together_keep_the_status_small_and_the_newest_wins(cluster: Cluster) -> None:
+    for number in range(450):
+        cluster.version(str(number))
+    sizes = []
+    for _ in range(80):
+        if not cluster.step():
+            break
+        sizes.append(len(str(cluster.status("Model", "fraud"))))
+    assert cluster.live() == "449"
+    assert max(sizes) < 200_000
+    assert {cluster.request(str(number))[0] for number in range(449)} == {"Superseded"}
