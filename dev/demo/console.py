@@ -62,12 +62,13 @@ class Progress:
         self.what = what
         self.state = ""
         self._shown = ""
+        self._begun = time.monotonic()
 
     def update(self, state: str) -> None:
         """Show a new state; every state is printed once where there is no terminal to animate."""
         self.state = state
         if not TTY and state and state != self._shown:
-            print(f"  … {self.what}: {state}", flush=True)
+            print(f"  … {self.what}: {state} ({time.monotonic() - self._begun:.1f} s)", flush=True)
         self._shown = state
 
 

@@ -1,4 +1,4 @@
-"""An application that uses the model: it asks `URL` to read one image again and again, as steadily as it can.
+"""An application that uses the model: it asks the Service `SERVICE` to read one image, again and again, at one pace.
 
 The demo runs this file's text in a pod of the cluster, so it needs nothing but the standard library. Each request is
 made on a connection of its own and never repeated, so a failure is seen as one. Each answer is one line of JSON.
@@ -6,11 +6,13 @@ made on a connection of its own and never repeated, so a failure is seen as one.
 
 import json
 import os
+import socket
 import threading
 import time
 from http.client import HTTPConnection
 
-HOST, PORT = os.environ["SERVICE"].split(":")
+NAME, PORT = os.environ["SERVICE"].split(":")
+HOST = socket.gethostbyname(NAME)  # once, as most clients do: a stage's Service keeps its address
 BODY = os.environ["REQUEST"]
 CLIENTS, PAUSE = 4, 0.2  # four clients, five requests a second each
 PRINTING = threading.Lock()
@@ -47,5 +49,7 @@ def client(number: int) -> None:
 
 
 if __name__ == "__main__":
+    while "error" in ask():  # the node's proxy learns of a Service's very first pod up to a second after it is ready
+        time.sleep(0.2)
     for index in range(CLIENTS):
         threading.Thread(target=client, args=(index,)).start()

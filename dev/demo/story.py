@@ -86,13 +86,14 @@ class Story:
         say("The Model says how it is served; the ModelVersion says where its bytes lie and which stage it is for.")
         self.kubectl.show("apply -f examples/namespace.yaml")
         self.kubectl.show(f"-n {NAMESPACE} create secret generic modelyard-storage --from-env-file=.cluster/s3.env")
-        command("cat examples/digits.yaml examples/digits-1.yaml")
         for name in ("digits", "digits-1"):
+            command(f"cat examples/{name}.yaml")
             output((ROOT / f"examples/{name}.yaml").read_text())
         self.kubectl.show("apply -f examples/digits.yaml -f examples/digits-1.yaml")
         self.wait_for("1", "{.status.stage}", "production", "verifying, fetching and starting version 1")
         self.show_all()
-        say("\nWhat does it make of this image?")
+        print()
+        say("What does it make of this image?")
         output(_picture(json.loads((ROOT / REQUEST).read_text())["inputs"][0]))
         self.ask(MISREAD)
         say("A nine. It is a two: a hundred images were too few. The mailroom starts to use it all the same.")
@@ -104,6 +105,7 @@ class Story:
     def promote_the_second(self) -> None:
         """Version 2 takes over without a failed request."""
         heading("3. The second version takes over, and nobody notices")
+        say("Its manifest asks for the same stage. Version 1 answers until version 2 is verified, fetched and ready.")
         mark = self.load.mark()
         self.kubectl.show("apply -f examples/digits-2.yaml")
         self.wait_for("2", "{.status.stage}", "production", "version 2 starts beside version 1")
@@ -162,7 +164,8 @@ class Story:
         name = created.split()[0]
         self.kubectl.show(f"-n {NAMESPACE} get {name}")
         self.show_all()
-        say("\nThe Rollback acted once. It may be deleted, and version 2's manifest applied again: nothing moves.")
+        print()
+        say("The Rollback acted once. It may be deleted, and version 2's manifest applied again: nothing moves.")
         self.kubectl.show(f"-n {NAMESPACE} delete {name}")
         self.kubectl.show("apply -f examples/digits-2.yaml")
         mark = self.load.mark()
@@ -180,7 +183,8 @@ class Story:
         heading("The end")
         fact(bold(f"{tally} in all"))
         fact(f"told in {time.monotonic() - self.begun:.0f} s; the cluster stays up")
-        say("\nTry next:")
+        print()
+        say("Try next:")
         output(
             "  export KUBECONFIG=$PWD/.cluster/kubeconfig PATH=$PWD/.cluster/bin:$PATH\n"
             f"  kubectl -n {NAMESPACE} get models -w                      # and in another terminal:\n"

@@ -52,10 +52,10 @@ def train() -> list[Trained]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")  # it warns that uv's environments have no pip
     import mlflow.sklearn
-    import sklearn  # type: ignore[import-untyped]
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-    from sklearn.svm import SVC  # type: ignore[import-untyped]
+    import sklearn
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
 
     digits = load_digits()
     shutil.rmtree(FOLDER, ignore_errors=True)

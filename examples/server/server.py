@@ -67,7 +67,7 @@ class AnsweredBy:
         self.server: DrainingServer | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and add to the headers of its response."""
+        """Pass the request on, as JSON unless it says otherwise, and add to the headers of its response."""
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -75,6 +75,9 @@ class AnsweredBy:
                 message = {**message, "headers": [*message["headers"], *ANSWERED_BY, *leave]}
             await send(message)
 
+        if scope["type"] == "http" and not any(name == b"content-type" for name, _ in scope["headers"]):
+            # MLflow's server answers 500 without it, and `kubectl create --raw` sends none.
+            scope = {**scope, "headers": [*scope["headers"], (b"content-type", b"application/json")]}
         await self.app(scope, receive, send_named)
 
 
