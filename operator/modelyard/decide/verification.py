@@ -99,10 +99,16 @@ def judge(world: World, state: ModelState) -> Verifications:
             moments.append(next_attempt)
         elif job_name(world, version, verdict) not in world.seen.jobs:
             due.append((version, verdict))
-    due.sort(key=lambda item: (item[0].version not in asked, natural_key(item[0].version)), reverse=False)
+    due.sort(key=lambda item: _urgency(item[0], asked.get(item[0].version, ())))
     free = max(world.seen.free_verifications, 0)
     jobs = tuple(Create(_job(world, version, verdict)) for version, verdict in due[:free])
     return Verifications(verdicts, jobs, len(due) > free, min(moments, default=None))
+
+
+def _urgency(version: Version, asked: Iterable[Request]) -> tuple[int, object]:
+    """Requested versions first, the newest request before others; the rest in their own order."""
+    newest = max((request.place for request in asked), default=0)
+    return -newest, natural_key(version.version)
 
 
 def _open_requests(state: ModelState) -> dict[str, tuple[Request, ...]]:
