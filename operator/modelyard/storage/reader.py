@@ -26,6 +26,11 @@ MIB = 1 << 20
 RANGE = 8 * MIB
 PIECE = MIB
 WORKERS = 8
+EAGER = 4
+"""Workers that begin at once. On a fast network they are enough to keep the cores busy, and more of them only take the
+interpreter's lock from each other (4 need a sixth less processor time than 8); the rest join when ranges are slow."""
+SLOW = 128 * MIB
+"""Bytes per second of one connection below which it is the network, or its latency, that is waited for."""
 BUDGET = 96 * MIB
 """Bytes of ranges begun and not yet hashed."""
 INTERLEAVED = 4
@@ -119,30 +124,43 @@ class _Reading:
         self._held = 0
         self._done = 0
         self._size = sum(file.item.size for file in files)
+        self._slow = False
+        self._ended = False
         self._failed: Exception | None = None
 
     def run(self) -> None:
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="read") as pool:
-            for worker in [pool.submit(self._work) for _ in range(WORKERS)]:
+            for worker in [pool.submit(self._work, number < EAGER) for number in range(WORKERS)]:
                 worker.result()
         if self._failed is not None:
             raise self._failed
 
-    def _work(self) -> None:
-        while task := self._begin():
+    def _work(self, eager: bool) -> None:
+        while task := self._begin(eager):
+            started = time.monotonic()
             try:
                 self._read_range(*task)
             except Exception as error:
                 self._stop(error)
+            self._slow |= task[2] < SLOW * (time.monotonic() - started)
 
-    def _begin(self) -> Range | None:
+    def _begin(self, eager: bool) -> Range | None:
         """The next range, once its bytes fit the budget. None at the end, or after an error."""
         with self._changed:
-            self._changed.wait_for(lambda: self._failed is not None or self._held + RANGE <= BUDGET)
-            task = None if self._failed is not None else next(self._left, None)
-            if task is not None:
-                self._held += task[2]
+            self._changed.wait_for(lambda: self._over() or (self._fits() and (eager or self._slow)))
+            task = None if self._over() else next(self._left, None)
+            if task is None:
+                self._ended = True
+                self._changed.notify_all()
+                return None
+            self._held += task[2]
             return task
+
+    def _over(self) -> bool:
+        return self._ended or self._failed is not None
+
+    def _fits(self) -> bool:
+        return self._held + RANGE <= BUDGET
 
     def _hashed(self, count: int) -> None:
         with self._changed:
