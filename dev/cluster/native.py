@@ -18,6 +18,7 @@ from dev.cluster import (
     controlplane,
     dns,
     images,
+    leftovers,
     network,
     node,
     packages,
@@ -69,8 +70,7 @@ def down() -> None:
         for name in STOPPED_LAST:
             processes.stop(name)
     with step("end the pods, unmount, remove the network"):
-        node.clear_away()
-        network.down()
+        leftovers.clear_away(STATE)
         for folder in (RUN, STATE, SOCKETS, USERS, CLUSTER / "images"):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (KUBECONFIG, S3_ENV):
@@ -85,8 +85,12 @@ def exists() -> bool:
 def _claim() -> None:
     """There is one such cluster a machine; refuse to take over another checkout's."""
     other = OWNER.read_text() if OWNER.exists() else ""
-    if other and other != str(ROOT) and Path(other, ".cluster", "run").exists():
-        raise Trouble(f"start the native cluster: this machine runs the one of {other}; run `make down` there first")
+    if other and other != str(ROOT):
+        if Path(other, ".cluster", "run").exists():
+            raise Trouble(f"start the native cluster: this machine runs that of {other}; run `make down` there first")
+        with step(f"clear away the cluster of {other}, which was deleted"):
+            leftovers.clear_away(Path(other, ".cluster", "state"))
+            shutil.rmtree(SOCKETS, ignore_errors=True)
     SOCKETS.mkdir(parents=True, exist_ok=True)
     OWNER.write_text(str(ROOT))
 

@@ -55,6 +55,11 @@ def up() -> None:
     _inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
 
+def processes() -> list[int]:
+    """The processes inside, which are ours alone: pods have namespaces of their own."""
+    return [int(pid) for pid in run(["ip", "netns", "pids", NAMESPACE], why="list ours").split()] if exists() else []
+
+
 def down() -> None:
     """Remove namespace, cable and routes, whichever of them are there."""
     succeeds(["ip", "netns", "delete", NAMESPACE])

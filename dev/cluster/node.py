@@ -1,4 +1,4 @@
-"""containerd, the kubelet and kube-proxy of the native cluster, and what a stopped node leaves behind.
+"""containerd, the kubelet and kube-proxy of the native cluster.
 
 Called by `native`. Three settings are there for containers and small virtual machines:
 `restrict_oom_score_adj` (without CAP_SYS_RESOURCE no sandbox starts otherwise), `failCgroupV1: false`,
@@ -9,12 +9,9 @@ kube-proxy keeps its default sync period of at most once a second, as real clust
 from __future__ import annotations
 
 import json
-import os
-import signal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dev.cluster import access, certificates, processes
+from dev.cluster import access, certificates, leftovers, processes
 from dev.cluster.places import (
     CLUSTER_DOMAIN,
     DNS_SERVICE_ADDRESS,
@@ -26,14 +23,13 @@ from dev.cluster.places import (
     SOCKETS,
     STATE,
 )
-from dev.cluster.say import run, succeeds, wait_until
+from dev.cluster.say import succeeds, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAUSE_IMAGE = "modelyard.dev/pause:1"
-SOCKET = SOCKETS / "containerd.sock"
-CGROUP = "modelyard"
-NETWORK = "modelyard"
-CGROUPS = Path("/sys/fs/cgroup")
-TASKS = SOCKETS / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
+SOCKET = leftovers.SOCKET
 
 
 def start_containerd() -> None:
@@ -46,7 +42,7 @@ def start_containerd() -> None:
 
 def start(programs: dict[str, Path]) -> None:
     """Start kubelet and kube-proxy and wait until the node is Ready."""
-    _make_cgroup()
+    leftovers.make_cgroup()
     config = _write("kubelet.json", json.dumps(_kubelet_config(), indent=1))
     processes.ensure(
         "kubelet",
@@ -89,78 +85,6 @@ def ctr(*arguments: str) -> list[str]:
     return ["ctr", f"--address={SOCKET}", "--namespace=k8s.io", *arguments]
 
 
-def clear_away() -> None:
-    """End the pods and undo the mounts of a node whose kubelet and containerd are stopped.
-
-    By force: all state is thrown away, and a pod with a long grace period must not hold this up.
-    """
-    sockets = [file.read_text().removeprefix("unix://") for file in TASKS.glob("*/address")]
-    for pid in _shims():
-        os.kill(pid, signal.SIGKILL)
-    wait_until(_pods_gone, what="the pods' processes to end", seconds=30)
-    for socket in sockets:  # shims listen there, whatever containerd's own folders are
-        Path(socket).unlink(missing_ok=True)
-    for point in _mounts_below(STATE, SOCKETS):
-        run(["umount", "--lazy", point], why="unmount what the node had mounted")
-    for leftover in _files_elsewhere():
-        leftover.unlink(missing_ok=True)
-    for folder in sorted(_cgroup_folders(), key=lambda path: len(path.parts), reverse=True):
-        folder.rmdir()
-
-
-def _files_elsewhere() -> list[Path]:
-    """What the kubelet and CNI write at places that cannot be configured."""
-    logs = [link for link in Path("/var/log/containers").glob("*.log") if link.readlink().is_relative_to(STATE)]
-    return [*logs, *Path("/var/lib/cni/results").glob(f"{NETWORK}-*")]
-
-
-def _pods_gone() -> bool:
-    """Kill whatever the pods' control group still holds; True when it holds nothing."""
-    left = {int(pid) for folder in _cgroup_folders() for pid in (folder / "cgroup.procs").read_text().split()}
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    return not left
-
-
-def _shims() -> list[int]:
-    """The processes that hold our pods' containers: containerd's shims with our socket on their command line."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
-        except OSError:  # it ended meanwhile
-            continue
-        if "containerd-shim" in words[0] and str(SOCKET) in words:
-            found.append(int(folder.name))
-    return found
-
-
-def _mounts_below(*folders: Path) -> list[str]:
-    """What is mounted there, the last mounted first."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [point for point in reversed(points) if any(Path(point).is_relative_to(folder) for folder in folders)]
-
-
-def _hierarchies() -> list[Path]:
-    """The roots of the machine's control groups: one, or with version 1 one a controller."""
-    if (CGROUPS / "cgroup.controllers").exists():
-        return [CGROUPS]
-    return [folder for folder in CGROUPS.iterdir() if (folder / "cgroup.procs").exists() and not folder.is_symlink()]
-
-
-def _make_cgroup() -> None:
-    """Make the control group below which the kubelet puts its own, so that it can be cleared as one."""
-    for root in _hierarchies():
-        (root / CGROUP).mkdir(exist_ok=True)
-        if root == CGROUPS:
-            enabled = " ".join(f"+{name}" for name in (root / "cgroup.controllers").read_text().split())
-            (root / "cgroup.subtree_control").write_text(enabled)
-
-
-def _cgroup_folders() -> list[Path]:
-    return [Path(folder) for root in _hierarchies() for folder, _, _ in os.walk(root / CGROUP)]
-
-
 def _containerd_config() -> str:
     return f"""\
 version = 2
@@ -201,7 +125,7 @@ def _pod_network() -> dict[str, Any]:
     }
     return {
         "cniVersion": "0.4.0",
-        "name": NETWORK,
+        "name": leftovers.NETWORK,
         "plugins": [{"type": "ptp", "ipMasq": False, "ipam": addresses}],
     }
 
@@ -213,7 +137,7 @@ def _kubelet_config() -> dict[str, Any]:
         "authentication": {"x509": {"clientCAFile": str(certificates.CA)}},
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{leftovers.CGROUP}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "clusterDNS": [DNS_SERVICE_ADDRESS],
