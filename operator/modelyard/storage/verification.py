@@ -26,6 +26,8 @@ from modelyard.storage.store import ObjectStore, StoredObject
 
 NAMED = 4
 """Imports of a pickle that its warning names; the rest is counted."""
+EVERYWHERE = ("numpy.", "joblib.")
+"""What every scientific pickle imports: named last."""
 
 
 class PicklePolicy(StrEnum):
@@ -125,6 +127,7 @@ def _note(scan: PickleScan) -> Note:
     if not scan.complete:
         message = f"{scan.path} is a pickle that could not be scanned to its end: what loading it runs is not known"
         return Note(ArtifactNote.PICKLE_NOT_SCANNED, message)
-    named = ", ".join(scan.unknown[:NAMED]) + (f" and {len(scan.unknown) - NAMED} more" if scan.unknown[NAMED:] else "")
+    telling = sorted(scan.unknown, key=lambda name: (name.startswith(EVERYWHERE), name))
+    named = ", ".join(telling[:NAMED]) + (f" and {len(telling) - NAMED} more" if telling[NAMED:] else "")
     imports = f"; it imports {named}" if named else ""
     return Note(ArtifactNote.PICKLE_FOUND, f"{scan.path} is a pickle: loading it runs what it says{imports}")
