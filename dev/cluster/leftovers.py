@@ -15,14 +15,12 @@ import signal
 from pathlib import Path
 
 from dev.cluster import network
-from dev.cluster.places import SOCKETS
+from dev.cluster.places import NAMESPACE, SOCKETS
 from dev.cluster.say import run, wait_until
 
 SOCKET = SOCKETS / "containerd.sock"
 TASKS = SOCKETS / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
 CGROUPS = Path("/sys/fs/cgroup")
-CGROUP = "modelyard"
-NETWORK = "modelyard"  # CNI's name for the pods' network
 END_SECONDS = 30
 
 
@@ -45,7 +43,7 @@ def clear_away(state: Path) -> None:
 def make_cgroup() -> None:
     """Make the control group below which the kubelet puts its own."""
     for root in _hierarchies():
-        (root / CGROUP).mkdir(exist_ok=True)
+        (root / NAMESPACE).mkdir(exist_ok=True)
         if root == CGROUPS:
             enabled = " ".join(f"+{name}" for name in (root / "cgroup.controllers").read_text().split())
             (root / "cgroup.subtree_control").write_text(enabled)
@@ -60,7 +58,7 @@ def _hierarchies() -> list[Path]:
 
 def _cgroup_folders() -> list[Path]:
     """Ours and all inside it, the outer ones first."""
-    return [Path(folder) for root in _hierarchies() for folder, _, _ in os.walk(root / CGROUP)]
+    return [Path(folder) for root in _hierarchies() for folder, _, _ in os.walk(root / NAMESPACE)]
 
 
 def _pods_gone() -> bool:
@@ -79,7 +77,8 @@ def _mounts_below(*folders: Path) -> list[str]:
 def _files_elsewhere(state: Path) -> list[Path]:
     """What the kubelet and CNI write at places that cannot be configured."""
     logs = [link for link in Path("/var/log/containers").glob("*.log") if link.readlink().is_relative_to(state)]
-    return [*logs, *Path("/var/lib/cni/results").glob(f"{NETWORK}-*")]
+    pods = [folder.name for folder in TASKS.glob("*")]
+    return logs + [file for pod in pods for file in Path("/var/lib/cni/results").glob(f"*-{pod}-*")]
 
 
 def _kill(pids: list[int] | set[int]) -> None:

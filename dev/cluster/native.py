@@ -26,7 +26,20 @@ from dev.cluster import (
     programs,
     store,
 )
-from dev.cluster.places import CLUSTER, KUBECONFIG, LOG, OWNER, ROOT, RUN, S3_ENV, SOCKETS, STATE, USERS
+from dev.cluster.places import (
+    CLUSTER,
+    KUBECONFIG,
+    LOG,
+    OWNER,
+    ROOT,
+    RUN,
+    S3_ENV,
+    SLOT,
+    SLOT_FILE,
+    SOCKETS,
+    STATE,
+    USERS,
+)
 from dev.cluster.say import Trouble, note, step
 
 # Who serves the others is stopped last; whatever else has a pid file comes first.
@@ -73,7 +86,7 @@ def down() -> None:
         leftovers.clear_away(STATE)
         for folder in (RUN, STATE, SOCKETS, USERS, CLUSTER / "images"):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (KUBECONFIG, S3_ENV):
+        for file in (KUBECONFIG, S3_ENV, SLOT_FILE):
             file.unlink(missing_ok=True)
 
 
@@ -87,12 +100,14 @@ def _claim() -> None:
     other = OWNER.read_text() if OWNER.exists() else ""
     if other and other != str(ROOT):
         if Path(other, ".cluster", "run").exists():
-            raise Trouble(f"start the native cluster: this machine runs that of {other}; run `make down` there first")
+            raise Trouble(f"start the native cluster: {other} has one; run `make down` there, or set MODELYARD_SLOT=1")
         with step(f"clear away the cluster of {other}, which was deleted"):
             leftovers.clear_away(Path(other, ".cluster", "state"))
             shutil.rmtree(SOCKETS, ignore_errors=True)
     SOCKETS.mkdir(parents=True, exist_ok=True)
+    CLUSTER.mkdir(exist_ok=True)
     OWNER.write_text(str(ROOT))
+    SLOT_FILE.write_text(str(SLOT))
 
 
 def status() -> bool:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dev.cluster.places import HOST_ADDRESS, LINK_PREFIX, NAMESPACE, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE
+from dev.cluster.places import HOST_ADDRESS, LINK_PREFIX, NAMESPACE, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE, SLOT
 from dev.cluster.processes import in_namespace
 from dev.cluster.say import run, succeeds
 
-HOST_LINK = "modelyard0"
+HOST_LINK = f"modelyard{SLOT}"
 NODE_LINK = "uplink"
 SERVICE_LINK = "services"
 

@@ -17,6 +17,7 @@ from dev.cluster.places import (
     DNS_SERVICE_ADDRESS,
     KUBECONFIG,
     LOG,
+    NAMESPACE,
     NODE_ADDRESS,
     NODE_NAME,
     POD_RANGE,
@@ -125,7 +126,7 @@ def _pod_network() -> dict[str, Any]:
     }
     return {
         "cniVersion": "0.4.0",
-        "name": leftovers.NETWORK,
+        "name": NAMESPACE,
         "plugins": [{"type": "ptp", "ipMasq": False, "ipam": addresses}],
     }
 
@@ -137,7 +138,7 @@ def _kubelet_config() -> dict[str, Any]:
         "authentication": {"x509": {"clientCAFile": str(certificates.CA)}},
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{leftovers.CGROUP}",
+        "cgroupRoot": f"/{NAMESPACE}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "clusterDNS": [DNS_SERVICE_ADDRESS],

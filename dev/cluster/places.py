@@ -22,20 +22,22 @@ CONTEXT = "modelyard-dev"
 
 CACHE = Path(os.environ.get("MODELYARD_CACHE") or Path.home() / ".cache" / "modelyard")
 
-# The native cluster is one a machine: its namespace and its sockets have fixed names. The sockets
-# are outside the checkout because a socket's path may have at most 107 characters.
-NAMESPACE = "modelyard"
-SOCKETS = Path("/run/modelyard")
+# A machine has one native cluster, unless another one is asked for by number: names and addresses follow from it.
+# Sockets are outside the checkout because a socket's path may have at most 107 characters.
+SLOT_FILE = CLUSTER / "slot"  # remembers it, so that only `make cluster` needs to be told
+SLOT = int(os.environ.get("MODELYARD_SLOT") or (SLOT_FILE.read_text() if SLOT_FILE.exists() else 0))  # 0 to 14
+NAMESPACE = f"modelyard{SLOT or ''}"  # also the name of the control group
+SOCKETS = Path("/run", NAMESPACE)
 OWNER = SOCKETS / "checkout"  # which checkout's cluster it is
 
 # 198.18.0.0/15 is set aside for tests of network devices (RFC 2544): no real network uses it.
-HOST_ADDRESS = "198.18.0.1"
-NODE_ADDRESS = "198.18.0.2"
+HOST_ADDRESS = f"198.18.{SLOT}.1"
+NODE_ADDRESS = f"198.18.{SLOT}.2"
 LINK_PREFIX = 30
-POD_RANGE = "198.18.16.0/20"
-SERVICE_RANGE = "198.19.0.0/20"
-API_SERVICE_ADDRESS = "198.19.0.1"
-DNS_SERVICE_ADDRESS = "198.19.0.10"
+POD_RANGE = f"198.18.{16 + 16 * SLOT}.0/20"
+SERVICE_RANGE = f"198.19.{16 * SLOT}.0/20"
+API_SERVICE_ADDRESS = f"198.19.{16 * SLOT}.1"
+DNS_SERVICE_ADDRESS = f"198.19.{16 * SLOT}.10"
 API_PORT = 6443
 S3_PORT = 7070
 NODE_NAME = "modelyard"
