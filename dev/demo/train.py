@@ -1,6 +1,7 @@
 """Where do the three versions come from? A training pipeline in small: train, save as MLflow folders, upload, register.
 
-Used by the story. The data are the 1,797 scanned digits that scikit-learn ships; the folders are what
+Used by the story; alone (`python -m dev.demo.train`) it puts the models where the README's commands expect them. The
+data are the 1,797 scanned digits that scikit-learn ships; the folders are what
 `mlflow.sklearn.save_model` writes and nothing else. The images up to TRAINING are trained on, the rest are judged on.
 """
 
@@ -146,3 +147,10 @@ def _client() -> Any:
         aws_secret_access_key=found["AWS_SECRET_ACCESS_KEY"],
         config=Config(s3={"addressing_style": "path"}),
     )
+
+
+if __name__ == "__main__":
+    models = train()
+    upload(models)
+    for each in models:
+        print(f"s3://{BUCKET}/digits/{each.version}/  {each.estimator}, right on {each.accuracy:.1%}")

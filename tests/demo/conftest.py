@@ -1,0 +1,47 @@
+"""The demo's namespace, empty, and the shell of somebody who follows the README."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kube import ROOT, Kube, find_kubeconfig
+
+NAMESPACE = "mailroom"
+
+
+class Shell:
+    """A shell in the checkout, on the tests' cluster."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join([str(ROOT / ".cluster" / "bin"), os.environ["PATH"]])
+        self.environment = {**os.environ, "KUBECONFIG": str(find_kubeconfig()), "PATH": path}
+
+    def run(self, script: str) -> str:
+        """Run a script as typed, stopping at the first error; what it printed."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert done.returncode == 0, f"status {done.returncode} of\n{script}\n{done.stdout}"
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def shell() -> Shell:
+    return Shell()
+
+
+@pytest.fixture
+def mailroom() -> Iterator[Kube]:
+    """The demo's namespace, gone before and after."""
+    cluster = Kube.connect()
+    cluster.delete("namespace", NAMESPACE)
+    yield cluster.within(NAMESPACE)
+    cluster.delete("namespace", NAMESPACE, wait=False)
