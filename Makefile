@@ -33,7 +33,7 @@ install-dev: images ## install or upgrade the operator from this checkout in the
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
 	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
 
-demo: cluster ## the main job on a real model: register, verify, serve, promote, roll back
+demo: cluster install-dev ## the main job on a real model: register, verify, serve, promote, roll back
 	@$(UV) run --group demo python -m dev.demo
 
 crds: $(UV) ## write the CRDs from the types in operator/modelyard/api
