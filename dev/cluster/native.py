@@ -39,6 +39,7 @@ from dev.cluster.places import (
     SOCKETS,
     STATE,
     USERS,
+    owner,
 )
 from dev.cluster.say import Trouble, note, step
 
@@ -96,16 +97,18 @@ def exists() -> bool:
 
 
 def _claim() -> None:
-    """There is one such cluster a machine; refuse to take over another checkout's."""
-    other = OWNER.read_text() if OWNER.exists() else ""
-    if other and other != str(ROOT):
-        if Path(other, ".cluster", "run").exists():
-            raise Trouble(f"start the native cluster: {other} has one; run `make down` there, or set MODELYARD_SLOT=1")
-        with step(f"clear away the cluster of {other}, which was deleted"):
-            leftovers.clear_away(Path(other, ".cluster", "state"))
+    """Note that this cluster is ours; clear away one whose checkout was deleted while it ran."""
+    before = OWNER.read_text() if OWNER.exists() else ""
+    if owner(SLOT) not in ("", str(ROOT)):
+        raise Trouble(f"start the native cluster: number {SLOT} belongs to {before}; run `make down` there first")
+    if before not in ("", str(ROOT)):
+        with step(f"clear away the cluster of {before}, which was deleted"):
+            leftovers.clear_away(Path(before, ".cluster", "state"))
             shutil.rmtree(SOCKETS, ignore_errors=True)
+    if SLOT:
+        note(f"  number {SLOT}, beside the cluster of {owner(0) or 'another checkout'}")
     SOCKETS.mkdir(parents=True, exist_ok=True)
-    CLUSTER.mkdir(exist_ok=True)
+    RUN.mkdir(parents=True, exist_ok=True)
     OWNER.write_text(str(ROOT))
     SLOT_FILE.write_text(str(SLOT))
 

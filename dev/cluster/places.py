@@ -22,13 +22,35 @@ CONTEXT = "modelyard-dev"
 
 CACHE = Path(os.environ.get("MODELYARD_CACHE") or Path.home() / ".cache" / "modelyard")
 
-# A machine has one native cluster, unless another one is asked for by number: names and addresses follow from it.
+# Native clusters of several checkouts stand side by side: names and addresses follow from a number.
 # Sockets are outside the checkout because a socket's path may have at most 107 characters.
-SLOT_FILE = CLUSTER / "slot"  # remembers it, so that only `make cluster` needs to be told
-SLOT = int(os.environ.get("MODELYARD_SLOT") or (SLOT_FILE.read_text() if SLOT_FILE.exists() else 0))  # 0 to 14
-NAMESPACE = f"modelyard{SLOT or ''}"  # also the name of the control group
+SLOTS = range(15)
+SLOT_FILE = CLUSTER / "slot"
+
+
+def namespace(slot: int) -> str:
+    """The name of a cluster's network namespace, control group and folder below /run."""
+    return f"modelyard{slot or ''}"
+
+
+def owner(slot: int) -> str:
+    """Which checkout's cluster has this number; empty when it is free, or the checkout was deleted."""
+    file = Path("/run", namespace(slot), "checkout")
+    checkout = file.read_text() if file.exists() else ""
+    return checkout if Path(checkout, ".cluster", "run").exists() else ""
+
+
+def _slot() -> int:
+    """The number of this checkout's cluster: the one it has, else the first that is free."""
+    if SLOT_FILE.exists():
+        return int(SLOT_FILE.read_text())
+    return next((slot for slot in SLOTS if owner(slot) in ("", str(ROOT))), SLOTS[-1])
+
+
+SLOT = _slot()
+NAMESPACE = namespace(SLOT)
 SOCKETS = Path("/run", NAMESPACE)
-OWNER = SOCKETS / "checkout"  # which checkout's cluster it is
+OWNER = SOCKETS / "checkout"
 
 # 198.18.0.0/15 is set aside for tests of network devices (RFC 2544): no real network uses it.
 HOST_ADDRESS = f"198.18.{SLOT}.1"
