@@ -61,6 +61,13 @@ def ready(kubectl: Path) -> bool:
     return KUBECONFIG.exists() and succeeds(command)
 
 
+def wait_for_controllers(kubectl: Path) -> None:
+    """Wait for what the controllers make first and every pod needs: the namespace's service account."""
+    command = [str(kubectl), f"--kubeconfig={KUBECONFIG}", "--namespace=default", "get", "serviceaccount", "default"]
+    log = LOG / "kube-controller-manager.log"
+    wait_until(lambda: succeeds(command), what="the default service account", seconds=30, look_at=log)
+
+
 def _etcd() -> list[str]:
     return [
         "/usr/bin/etcd",

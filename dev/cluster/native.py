@@ -71,6 +71,7 @@ def up() -> None:
         node.start(built)
     with step("CoreDNS"):
         dns.start(built)
+        controlplane.wait_for_controllers(built["kubectl"])
 
 
 def down() -> None:
