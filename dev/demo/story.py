@@ -66,12 +66,14 @@ class Story:
             "A mailroom reads handwritten digits. Three versions of its model are trained on the images that "
             "scikit-learn ships and saved by mlflow.sklearn.save_model. Nothing in them knows of a registry."
         )
-        with ThreadPoolExecutor() as pool, progress("training, saving and uploading three versions"):
+        with ThreadPoolExecutor() as pool, progress("training, saving and uploading three versions") as shown:
             cleaning: Future[str] = pool.submit(
                 self.kubectl.quiet, "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"
             )
             trained = train.train()
             train.upload(trained)
+            if not cleaning.done():
+                shown.update("done; the namespace of an earlier run is still being deleted")
             cleaning.result()
         for made in trained:
             fact(
