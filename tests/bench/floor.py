@@ -1,8 +1,8 @@
 """The floor: the least a controller on this machine could take from a created object to a written one.
 
-A process of its own watches Rollbacks and, at each, sets a Service's selector with a merge patch: no queue, no
-decision, no library. What is measured is the same path as for the operator: from the create's return until a
-watcher sees the Service changed.
+A process of its own watches Rollbacks and, at each, writes its status by server-side apply, as the operator writes:
+no queue, no decision, no library. What is measured is the same path as for the operator: from the create's return
+until a watcher sees the write.
 """
 
 import http.client
@@ -10,29 +10,39 @@ import json
 import multiprocessing
 import time
 import uuid
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from tests.bench.sightings import Api, Sightings
+from tests.bench.sightings import Api, Obj, Sightings
 
 ROUNDS = 50
 
 
 def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
     api = Api()
-    path = f"/api/v1/namespaces/{namespace}/services/floor"
     address = urlsplit(api.server)
     connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=api.context)
-    response = api.request("GET", f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks?watch=1")
+    rollbacks = f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks"
+    version = api.call("GET", rollbacks)["metadata"]["resourceVersion"]
+    response = api.request("GET", f"{rollbacks}?watch=1&resourceVersion={version}")
     ready.set()
     for line in response:
         event = json.loads(line)
         if event["type"] != "ADDED":
             continue
-        body = {"spec": {"selector": {"round": event["object"]["metadata"]["name"]}}}
-        headers = {"Content-Type": "application/merge-patch+json"}
+        name = event["object"]["metadata"]["name"]
+        body = {
+            "apiVersion": "modelyard.dev/v1alpha1",
+            "kind": "Rollback",
+            "metadata": {"name": name},
+            "status": {"outcome": "Refused"},
+        }
+        headers = {"Content-Type": "application/apply-patch+yaml"}
         if api.token:
             headers["Authorization"] = f"Bearer {api.token}"
-        connection.request("PATCH", path, json.dumps(body), headers)
+        connection.request(
+            "PATCH", f"{rollbacks}/{name}/status?fieldManager=floor&force=true", json.dumps(body), headers
+        )
         connection.getresponse().read()
 
 
@@ -47,24 +57,26 @@ def measure(api: Api, rounds: int = ROUNDS) -> list[float]:
 
 
 def _measure(api: Api, namespace: str, rounds: int) -> list[float]:
-    services = f"/api/v1/namespaces/{namespace}/services"
-    api.call("POST", services, {"metadata": {"name": "floor"}, "spec": {"ports": [{"port": 80}]}})
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Event()
     process = spawn.Process(target=_controller, args=(namespace, ready), daemon=True)
     process.start()
     try:
         assert ready.wait(30)
-        seen = Sightings(api, services)
+        seen = Sightings(api, f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks")
         taken = []
         for number in range(rounds + 5):
             name = f"round-{number}"
             since = create_rollback(api, namespace, name, model="nobody")
-            moment = seen.when(lambda s, name=name: s["spec"].get("selector", {}).get("round") == name, 0)  # type: ignore[misc]
+            moment = seen.when(_is_written(name), 0)
             taken.append(max(moment - since, 0.0))
         return taken[5:]
     finally:
         process.kill()
+
+
+def _is_written(name: str) -> Callable[[Obj], bool]:
+    return lambda rollback: rollback["metadata"]["name"] == name and "status" in rollback
 
 
 def create_rollback(api: Api, namespace: str, name: str, model: str) -> float:
