@@ -28,11 +28,17 @@ class Gateway:
 
     folder: Path
     port: int = field(default_factory=lambda: free_port())
+    tls: bool = False
+    """Serve HTTPS with a certificate of its own making, `certificate`."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "cert.pem"
 
     @property
     def settings(self) -> StorageSettings:
@@ -57,7 +63,7 @@ class Gateway:
         binary = programs.ensure(("versitygw",))["versitygw"]
         command = [
             str(binary), "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet", "--iam-dir",
-            str(self.folder / "iam"), "posix", "--versioning-dir", str(self.folder / "versions"),
+            str(self.folder / "iam"), *self._tls_options(), "posix", "--versioning-dir", str(self.folder / "versions"),
             str(self.folder / "data"),
         ]  # fmt: skip
         secrets = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
@@ -94,6 +100,15 @@ class Gateway:
         login = ["--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", self.endpoint]
         user = ["create-user", "--access", access, "--secret", secret, "--role", "user"]
         subprocess.run([str(binary), "admin", *login, *user], check=True, capture_output=True)
+
+    def _tls_options(self) -> list[str]:
+        if not self.tls:
+            return []
+        key = str(self.folder / "key.pem")
+        subject = ["-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1"]
+        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject, "-keyout", key]
+        subprocess.run([*make, "-out", str(self.certificate)], check=True, capture_output=True)
+        return ["--cert", str(self.certificate), "--key", key]
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

@@ -17,7 +17,7 @@ from modelyard.storage.seekable import StoredFile
 from modelyard.storage.store import StoredObject
 from tests.store.conftest import Bucket
 
-BIG = bytes(range(256)) * (3 * RANGE // 256 + 1000)
+BIG = bytes(range(256)) * (2 * RANGE // 256 + 1000)
 
 
 def test_ranges_add_up_to_the_file(bucket: Bucket, store: S3Store) -> None:
@@ -30,7 +30,7 @@ def test_ranges_add_up_to_the_file(bucket: Bucket, store: S3Store) -> None:
 
 def test_overwritten_between_two_ranges(bucket: Bucket, store: S3Store) -> None:
     """Every worker waits after its first range until the object is overwritten; the ranges left must notice."""
-    big = BIG * 4
+    big = BIG * 5
     assert len(big) > RANGE * WORKERS
     bucket.put({"m": big})
     items = store.find(parse_uri(bucket.uri("m")))
@@ -103,7 +103,7 @@ def test_a_broken_connection_is_resumed(bucket: Bucket, store: S3Store) -> None:
     items = store.find(parse_uri(bucket.uri("m")))
     [file] = read_all(Breaking(store), bucket.name, items, pause=pauses.append)
     assert file.sha256 == hashlib.sha256(BIG).hexdigest()
-    assert len(pauses) == 3
+    assert len(pauses) == 2  # the last range is one piece
 
 
 def test_an_object_longer_than_listed_is_not_read_as_listed(bucket: Bucket, store: S3Store) -> None:

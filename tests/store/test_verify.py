@@ -1,6 +1,7 @@
 """The verify program against a real S3 server: one digest, and every reason for refusing."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,3 +170,18 @@ def test_a_crash_is_reported_and_tried_again(helper: Helper) -> None:
     outcome = helper("verify", {"uri": 7})
     assert (outcome.code, outcome.reason, outcome.transient) == (1, "InternalError", True)
     assert "Traceback" in outcome.log
+
+
+def test_a_private_certificate_authority(tmp_path: Path, helper: Helper) -> None:
+    (tmp_path / "store").mkdir()
+    private = Gateway(tmp_path / "store", tls=True)
+    private.start()
+    try:
+        task = {"uri": "s3://no-such-bucket/m/"}
+        trusted = {"AWS_ENDPOINT_URL": private.endpoint, "MODELYARD_CA_BUNDLE": private.certificate.read_text()}
+        assert helper("verify", task, **trusted).reason == "BucketNotFound"
+        outcome = helper("verify", task, AWS_ENDPOINT_URL=private.endpoint)
+        assert (outcome.reason, outcome.transient) == ("StoreUnavailable", True)
+        assert "storage.caBundle" in outcome.message
+    finally:
+        private.stop()

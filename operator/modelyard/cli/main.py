@@ -115,7 +115,9 @@ def _settings(registered: "Registered") -> "StorageSettings":
         endpoint=own.endpoint or registered.storage.endpoint,
         region=own.region or registered.storage.region,
         ca_bundle=own.ca_bundle or registered.storage.ca_bundle,
-        force_path_style=own.force_path_style or registered.storage.force_path_style,
+        force_path_style=(
+            registered.storage.force_path_style if own.force_path_style is None else own.force_path_style
+        ),
     )
 
 

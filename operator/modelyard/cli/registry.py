@@ -107,7 +107,7 @@ def _registered(model: Obj, version: str, uri: str, digest: str, found: Obj) -> 
         storage=StorageSettings(
             endpoint=storage.get("endpoint"),
             region=storage.get("region"),
-            force_path_style=bool(storage.get("forcePathStyle")),
+            force_path_style=storage.get("forcePathStyle"),
             ca_bundle=storage.get("caBundle"),
         ),
     )

@@ -23,7 +23,8 @@ from modelyard.storage.errors import ArtifactError
 from modelyard.storage.store import ObjectStore, StoredObject
 
 MIB = 1 << 20
-RANGE = 8 * MIB
+RANGE = 16 * MIB
+"""Long enough that asking for it costs little beside hashing it."""
 PIECE = MIB
 WORKERS = 8
 EAGER = 4
@@ -31,7 +32,7 @@ EAGER = 4
 interpreter's lock from each other (4 need a sixth less processor time than 8); the rest join when ranges are slow."""
 SLOW = 128 * MIB
 """Bytes per second of one connection below which it is the network, or its latency, that is waited for."""
-BUDGET = 96 * MIB
+BUDGET = WORKERS * RANGE
 """Bytes of ranges begun and not yet hashed."""
 INTERLEAVED = 4
 HEAD = 64

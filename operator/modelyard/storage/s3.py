@@ -26,6 +26,7 @@ READ_TIMEOUT = 30
 """Seconds without a byte, not for a request as a whole."""
 ATTEMPTS = 3
 CONNECTIONS = 16
+ADDRESSING = {None: "auto", True: "path", False: "virtual"}
 
 
 class S3Body:
@@ -68,7 +69,7 @@ class S3Store:
             read_timeout=READ_TIMEOUT,
             retries={"mode": "standard", "max_attempts": ATTEMPTS},
             max_pool_connections=CONNECTIONS,
-            s3={"addressing_style": "path" if settings.force_path_style else "auto"},
+            s3={"addressing_style": ADDRESSING[settings.force_path_style]},
             response_checksum_validation="when_required",  # we hash every byte ourselves
         )
         session = boto3.session.Session()
