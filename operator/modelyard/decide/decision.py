@@ -14,6 +14,7 @@ from modelyard.api import names
 from modelyard.api.reasons import RollbackReason, VersionReason
 from modelyard.decide import (
     bytes_check,
+    codec,
     events,
     recovery,
     requests,
@@ -96,11 +97,13 @@ def _advance(
 def _effective_times(state: ModelState) -> ModelState:
     """Write into the history when the last move of each stage became effective."""
     lines = list(state.transitions)
+    current = {name: stage.current for name, stage in state.stages.items() if stage.current}
     for index, line in enumerate(lines):
-        known = state.stages.get(line.stage)
-        current = known.current if known else None
-        if line.effective_at is None and current and line.sequence == current.sequence and line.sequence:
-            lines[index] = replace(line, effective_at=current.effective_since)
+        pointer = current.get(line["stage"])
+        if pointer is None or "effectiveAt" in line or line.get("sequence") != pointer.sequence:
+            continue
+        if pointer.effective_since:
+            lines[index] = {**line, "effectiveAt": codec.format_time(pointer.effective_since)}
     return replace(state, transitions=tuple(lines))
 
 

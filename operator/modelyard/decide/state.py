@@ -19,7 +19,7 @@ from typing import Any
 from modelyard.decide import codec
 
 TRANSITIONS_KEPT = 50
-ENDED_REQUESTS_KEPT = 20
+ENDED_REQUESTS_KEPT = 10
 OPEN_REQUESTS_KEPT = 200
 """Never-served requests a stage works through; with them a status stays far below what etcd takes."""
 ROLLBACKS_KEPT = 50
@@ -245,14 +245,14 @@ class ModelState:
     """All that is remembered of one Model."""
 
     stages: Mapping[str, StageState] = field(default_factory=dict)
-    transitions: tuple[Transition, ...] = ()
+    transitions: tuple[Mapping[str, Any], ...] = ()
+    """The history as it is written, newest last: it is long, grows at its end only and is seldom looked into."""
 
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> "ModelState":
         """Read the state out of a Model's status."""
         stages = (codec.load(StageState, item) for item in status.get("stages") or ())
-        transitions = tuple(codec.load(Transition, item) for item in status.get("transitions") or ())
-        return cls({stage.name: stage for stage in stages}, transitions)
+        return cls({stage.name: stage for stage in stages}, tuple(status.get("transitions") or ()))
 
     def with_stage(self, stage: StageState) -> "ModelState":
         """The same Model with that stage replaced."""
@@ -260,4 +260,4 @@ class ModelState:
 
     def record(self, transition: Transition) -> "ModelState":
         """The same Model with one more line of history."""
-        return replace(self, transitions=(*self.transitions, transition)[-TRANSITIONS_KEPT:])
+        return replace(self, transitions=(*self.transitions, codec.dump(transition))[-TRANSITIONS_KEPT:])

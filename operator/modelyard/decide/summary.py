@@ -26,7 +26,7 @@ def model_status(world: World, state: ModelState, outcomes: Mapping[str, StageOu
         "summary": _summary(world, state, outcomes),
         "conditions": _conditions(world, state, outcomes, removed),
         "stages": stages,
-        "transitions": codec.dump(state.transitions),
+        "transitions": list(state.transitions),
     }
     return {key: value for key, value in status.items() if value not in ({}, [])}
 

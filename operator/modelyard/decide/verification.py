@@ -261,7 +261,8 @@ def _conflict(state: ModelState, version: Version, digest: str) -> str:
     """The other digest that this version was served with before, as a sentence; empty for none."""
     for stage in state.stages.values():
         served = [(r.version, r.digest) for r in stage.revisions]
-        served += [(t.to.version, t.to.digest) for t in state.transitions if t.to and t.stage == stage.name]
+        moves = (line["to"] for line in state.transitions if "to" in line and line["stage"] == stage.name)
+        served += [(to["version"], to["digest"]) for to in moves]
         other = next((known for name, known in served if name == version.version and known != digest), None)
         if other:
             return (

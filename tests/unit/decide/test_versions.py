@@ -56,8 +56,8 @@ def test_state_survives_the_status() -> None:
     current = Current("1", "sha256:1", "abc", 3, 4, NOW, effective_since=NOW, by="ann")
     revision = Revision("abc", "1", "sha256:1", good=True, served_from=NOW)
     stage = StageState("production", current, 4, 3, (request,), (revision,))
-    state = ModelState({"production": stage}, (Transition("production", "Promoted", NOW, sequence=4),))
-    status = {"stages": [codec.dump(stage)], "transitions": codec.dump(state.transitions)}
+    state = ModelState({"production": stage}).record(Transition("production", "Promoted", NOW, sequence=4))
+    status = {"stages": [codec.dump(stage)], "transitions": list(state.transitions)}
     assert ModelState.parse(status) == state
 
 
