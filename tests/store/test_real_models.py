@@ -17,6 +17,19 @@ for library in ("sklearn", "cloudpickle", "joblib"):
     pytest.importorskip(library, reason="needs the dependency group 'demo'")
 
 
+class ByValue:
+    """A class that cloudpickle writes whole, as it does with those of a notebook."""
+
+    def __init__(self) -> None:
+        self.scale = 2
+
+    def method(self, x: int) -> Any:
+        return io.BytesIO(pickle.dumps(x * self.scale))
+
+
+ByValue.__module__ = "__main__"
+
+
 def scanned(content: bytes, path: str = "model.pkl") -> PickleScan:
     found = scan(FileDigest(path, len(content), "", content[:64]), lambda path: io.BytesIO(content))
     assert found is not None
@@ -41,12 +54,18 @@ def test_ordinary_models_pass() -> None:
         assert any(reference.startswith("sklearn.") for reference in found.unknown), name
 
 
-def test_a_function_by_value_is_not_a_call() -> None:
+def test_functions_and_classes_by_value_are_not_calls() -> None:
     import cloudpickle
+    import numpy
 
     bias = 2
-    found = scanned(cloudpickle.dumps([lambda x: x + bias, _ByValue().method]))
-    assert found.dangerous is None
+
+    def inner(x: Any) -> Any:
+        return numpy.log1p(x) + os.getpid()  # a closure over a module, and a global one
+
+    for value in ([lambda x: x + bias, inner], ByValue(), ByValue().method, ByValue):
+        found = scanned(cloudpickle.dumps(value))
+        assert (found.dangerous, found.complete) == (None, True), value
 
 
 def test_calling_a_function_by_value_is() -> None:
@@ -104,11 +123,6 @@ def _models() -> dict[str, bytes]:
         "boosted.joblib": _joblib(boosted),
         "pipeline.pkl": cloudpickle.dumps(pipeline.fit(features, target)),
     }
-
-
-class _ByValue:
-    def method(self) -> int:
-        return 1
 
 
 def _joblib(value: Any, compress: Any = 0) -> bytes:

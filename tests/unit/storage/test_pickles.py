@@ -49,6 +49,15 @@ ATTACKS = {
     "altering what getattr gave": b"cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntR}S'a'\nI1\nsb.",
     "an old way to call": b"(cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntRS'true'\no.",
     "altering a module": b"ccloudpickle.cloudpickle\nsubimport\n(S'json'\ntR}S'loads'\nNsb.",
+    "handing it to a call": b"cfunctools\npartial\n(cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntRtR.",
+    "handing it to a call by INST": b"(cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntRifunctools\npartial\n.",
+    "handing it on in a list": b"cfunctools\npartial\n](cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntReR.",
+    "through a partial's state": (
+        b"cfunctools\npartial\n(cbuiltins\nint\ntRp0\n(cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntR(t}Ntbg0\n(tR."
+    ),
+    "as a metaclass": (
+        b"ccloudpickle.cloudpickle\n_make_skeleton_class\n(cbuiltins\ngetattr\n(cnumpy\nzeros\nS'x'\ntRS'n'\n(t}NNtR."
+    ),
     "behind a large array": pickle.dumps([b"\0" * 3_000_000, Runs(os.system, "true")]),
     "as a second pickle": pickle.dumps(1) + pickle.dumps(Runs(os.system, "true")),
     "cut short after the call": pickle.dumps(Runs(os.system, "true"))[:-1],

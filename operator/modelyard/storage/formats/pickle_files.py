@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, cast
 
 from modelyard.storage.digest import FileDigest
 from modelyard.storage.formats.inflate import Inflated, decompressor_for
-from modelyard.storage.formats.pickle_walk import FETCHERS, MAX_PROGRAM, Program, walk
+from modelyard.storage.formats.pickle_machine import FETCHERS
+from modelyard.storage.formats.pickle_walk import MAX_PROGRAM, Program, walk
 
 JOBLIB = (".joblib",)
 PICKLE = (".pkl", ".pickle", ".cloudpickle", ".dill")
@@ -137,8 +138,7 @@ def _judge(program: Program, source: str, found: _Found, *, only_danger: bool = 
     from modelaudit_picklescan import scan_bytes  # 40 MB that artifacts without pickles need not pay for
 
     tolerated = REBUILDERS | (FETCHERS if program.complete else frozenset())  # beyond the walk misuse goes unseen
-    for fetcher in sorted(program.misused):
-        found.dangerous = found.dangerous or f"what {fetcher} gives"
+    found.dangerous = found.dangerous or next(iter(sorted(program.misused)), None)
     for stream in program.streams:
         report = scan_bytes(stream, source=source, enrich_call_graph=False)  # the graph would read installed sources
         for finding in report.findings:

@@ -2,18 +2,17 @@
 
 Called by `pickle_files.py`. A model of a gigabyte is a few hundred kilobytes of opcodes and the rest arrays, either as
 long bytes objects or, in joblib's format, as raw data between two opcodes. Both are left out here, unread where
-the stream can seek. It follows the opcodes with pickletools' table and just enough of the stack to know where joblib
-puts an array and how long it is, and what is done with attributes and modules that the pickle fetches by name.
-Nothing is imported, constructed or called: globals are their names.
+the stream can seek. The opcodes are read by pickletools' table; `pickle_machine` says where joblib put an array.
+Nothing is imported, constructed or called.
 
 Where the stream stops making sense the walk ends, and `complete` is False.
 """
 
 import pickletools
-import re
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, BinaryIO
+
+from modelyard.storage.formats.pickle_machine import OPAQUE, STRINGS, ArrayAhead, Machine
 
 MAX_OPCODES = 1_000_000
 MAX_PROGRAM = 16 << 20
@@ -24,32 +23,11 @@ KEEP_BYTES = 64
 MAX_STREAMS = 64
 MAX_DEPTH = 8
 
-OPAQUE: Any = object()
-MARK: Any = object()
-STRINGS = frozenset(
-    {"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING"}
-)
-INTEGERS = frozenset({"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"})
 LONG_DATA = {  # opcode -> (bytes of its length, what to put in its place)
     "BINBYTES": (4, b"C\x00"), "BINBYTES8": (8, b"C\x00"), "BYTEARRAY8": (8, b"C\x00"), "SHORT_BINBYTES": (1, b"C\x00"),
     "BINUNICODE": (4, b"\x8c\x00"), "BINUNICODE8": (8, b"\x8c\x00"), "BINSTRING": (4, b"U\x00"),
 }  # fmt: skip
 OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
-DTYPES = frozenset({"numpy.dtype", "numpy dtype"})
-WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
-ACTING = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "BUILD"})
-"""Opcodes that call or alter their first operand."""
-RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
-FETCHERS = frozenset(
-    {
-        "builtins.getattr", "__builtin__.getattr", "operator.attrgetter", "operator.itemgetter",
-        "operator.methodcaller", "cloudpickle.cloudpickle.subimport",
-    }
-)  # fmt: skip
-"""How bound methods, sort keys and modules are pickled. They yield something; calling or altering that while loading
-is how an attack goes on from there, and no model's business."""
-HAS_OBJECT = 1
-"""Bit of a dtype's flags: such arrays follow as a pickle of their own."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +40,7 @@ class Program:
     has_arrays: bool
     """Whether raw arrays were left out on joblib's terms; a plain unpickler would run into them as opcodes."""
     misused: frozenset[str] = frozenset()
-    """Which of FETCHERS gave something that the pickle then calls or alters."""
+    """What it does with things that it fetched by name and should not, as `loading it would run ...` goes on."""
 
 
 def walk(stream: BinaryIO, *, joblib: bool) -> Program:
@@ -77,27 +55,6 @@ def walk(stream: BinaryIO, *, joblib: bool) -> Program:
     except (ValueError, IndexError, KeyError, EOFError, OverflowError, TypeError, AttributeError):
         complete = False
     return Program(tuple(map(bytes, file.streams)), complete, file.has_arrays, frozenset(file.misused))
-
-
-@dataclass(frozen=True)
-class _Global:
-    name: str
-
-
-@dataclass
-class _Dtype:
-    itemsize: int | None
-    has_object: bool
-
-
-@dataclass(frozen=True)
-class _Fetched:
-    by: str
-
-
-@dataclass
-class _Wrapper:
-    """joblib's stand-in for an array."""
 
 
 @dataclass
@@ -140,7 +97,7 @@ class _File:
             raise ValueError("nested too deeply")
         program = bytearray()
         self.streams.append(program)
-        machine = _Machine(self)
+        machine = Machine()
         while True:
             code = start or self.stream.read(1)
             start = b""
@@ -151,7 +108,20 @@ class _File:
             if opcode.name == "STOP":
                 self._depth -= 1
                 return
-            machine.apply(opcode, argument)
+            array = machine.apply(opcode, argument)
+            self.misused |= machine.misused
+            if array is not None and self.joblib:
+                self._pass(array)
+
+    def _pass(self, array: ArrayAhead) -> None:
+        """Pass over the data that joblib puts after a wrapper: padding, then all items; or a pickle of its own."""
+        self.has_arrays = True
+        if array.size is None:
+            self.walk_one()
+            return
+        if array.padded:
+            self.skip(self.stream.read(1)[0])
+        self.skip(array.size)
 
     def _argument(self, opcode: pickletools.OpcodeInfo, code: bytes) -> tuple[bytes, Any]:
         """What the opcode becomes in the program, and its decoded argument (OPAQUE where it was left out)."""
@@ -191,130 +161,3 @@ class _File:
         self.length += length
         if self.opcodes > MAX_OPCODES or self.length > MAX_PROGRAM:
             raise ValueError("too long to be scanned whole")
-
-
-class _Machine:
-    """The stack and memo of one pickle, as far as joblib's array wrappers need them."""
-
-    def __init__(self, file: _File) -> None:
-        self._file = file
-        self._stack: list[Any] = []
-        self._memo: list[Any] = []
-        self._sparse: dict[int, Any] = {}
-
-    def apply(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Carry an opcode's effect out on the stack."""
-        name, stack = opcode.name, self._stack
-        if name in STRINGS or name in INTEGERS:
-            stack.append(argument)
-        elif name == "MARK":
-            stack.append(MARK)
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self._remember(argument)
-        elif name == "MEMOIZE":
-            self._remember(len(self._memo) + len(self._sparse))
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(self._memo[argument] if argument < len(self._memo) else self._sparse[argument])
-        elif name == "DUP":
-            stack.append(stack[-1])
-        elif name == "GLOBAL":
-            stack.append(_Global(argument.replace(" ", ".", 1)))
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name == "EMPTY_TUPLE":
-            stack.append(())
-        else:
-            self._apply_to_operands(opcode)
-
-    def _apply_to_operands(self, opcode: pickletools.OpcodeInfo) -> None:
-        """Opcodes that take values off the stack: a few are understood, of the others only the depth matters."""
-        operands = self._pop(opcode)
-        if opcode.name in ACTING and operands and isinstance(operands[0], _Fetched):
-            self._file.misused.add(operands[0].by)
-        match opcode.name, operands:
-            case ("TUPLE" | "TUPLE1" | "TUPLE2" | "TUPLE3", _):
-                self._stack.append(tuple(operands) if len(operands) <= 64 else OPAQUE)
-            case ("SETITEM" | "SETITEMS", [dict() as target, *items]):
-                _set_items(target, items)
-                self._stack.append(target)
-            case ("APPEND" | "APPENDS" | "ADDITEMS", [target, *_]):
-                self._stack.append(target)
-            case "STACK_GLOBAL", [str(module), str(name)]:
-                self._stack.append(_Global(f"{module}.{name}"))
-            case ("REDUCE" | "NEWOBJ", [_Global() as made_by, args]):
-                self._stack.append(_made(made_by.name, args))
-            case "BUILD", [made, state]:
-                self._stack.append(self._built(made, state))
-            case _:
-                self._stack.extend(OPAQUE for _ in opcode.stack_after)
-
-    def _pop(self, opcode: pickletools.OpcodeInfo) -> list[Any]:
-        names = [operand.name for operand in opcode.stack_before]
-        operands: list[Any] = []
-        if "mark" in names:
-            while (top := self._stack.pop()) is not MARK:
-                operands.append(top)
-            names = names[: names.index("mark")]
-        for _ in names:
-            operands.append(self._stack.pop())
-        operands.reverse()
-        return operands
-
-    def _remember(self, index: int) -> None:
-        if index == len(self._memo):
-            self._memo.append(self._stack[-1])
-        elif index < len(self._memo):
-            self._memo[index] = self._stack[-1]
-        else:
-            self._sparse[index] = self._stack[-1]
-
-    def _built(self, made: Any, state: Any) -> Any:
-        if isinstance(made, _Dtype) and isinstance(state, tuple) and len(state) >= 8:
-            if isinstance(state[5], int) and state[5] >= 0:
-                made.itemsize = state[5]
-            made.has_object |= not isinstance(state[7], int) or bool(state[7] & HAS_OBJECT)
-        if isinstance(made, _Wrapper) and self._file.joblib:
-            self._pass_array(state)
-            return OPAQUE
-        return made
-
-    def _pass_array(self, state: Any) -> None:
-        """Pass over the data that joblib puts after a wrapper: padding, then all items; or a pickle of its own."""
-        shape, dtype = state["shape"], state["dtype"]
-        self._file.has_arrays = True
-        if dtype.has_object:
-            self._file.walk_one()
-            return
-        if state.get("numpy_array_alignment_bytes") is not None:
-            self._file.skip(self._file.stream.read(1)[0])
-        if dtype.itemsize is None or not all(isinstance(length, int) and length >= 0 for length in shape):
-            raise ValueError("array of unknown size")
-        self._file.skip(prod(shape) * dtype.itemsize)
-
-
-def _set_items(target: dict[Any, Any], items: list[Any]) -> None:
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if isinstance(key, str) and len(target) < 64:
-            target[key] = value
-
-
-def _made(by: str, args: Any) -> Any:
-    """What a call yields, for the few kinds of object that are of interest."""
-    if by == WRAPPER or (by in RECONSTRUCTORS and isinstance(args, tuple) and args[:1] == (_Global(WRAPPER),)):
-        return _Wrapper()
-    if by in FETCHERS:
-        return _Fetched(by)
-    if by in DTYPES and isinstance(args, tuple) and args and isinstance(args[0], str):
-        return _dtype(args[0])
-    return OPAQUE
-
-
-def _dtype(code: str) -> _Dtype:
-    """Sizes as numpy writes them: f8, i4, V56, S10; U counts characters of four bytes."""
-    found = re.fullmatch(r"[<>|=]?([a-zA-Z])(\d*)", code)
-    if not found:
-        return _Dtype(None, False)
-    kind, digits = found.groups()
-    if kind == "O":
-        return _Dtype(8, True)
-    return _Dtype(int(digits) * (4 if kind == "U" else 1) if digits else None, False)
