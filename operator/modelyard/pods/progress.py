@@ -38,7 +38,7 @@ class ProgressLog:
                 return
             self._told_at = now
             self._quarters = quarters
-            self._line(bytesRead=done, bytesTotal=total, seconds=round(now - self._started, 1))
+            self._line(bytesRead=done, bytesTotal=total, seconds=round(now - self._started, 2))
 
     def _line(self, **fields: object) -> None:
         self._say(json.dumps({"message": self._doing, "uri": self._uri, **fields}))
