@@ -506,3 +506,64 @@ def test_many_requests_seen_together_keep_the_status_small_and_the_newest_wins(c
     assert cluster.live() == "249"
     assert max(sizes) < 200_000
     assert {cluster.request(str(number))[0] for number in range(249)} <= {"Superseded", "StandingBy"}
+
+
+class TestWarmth:
+    def test_after_a_promotion_the_warm_pods_are_restarted_once_when_the_drain_period_is_over(
+        self, cluster: Cluster
+    ) -> None:
+        promote(cluster, "1", "2")
+        cluster.settle(280)
+        assert restarted_at(cluster, "1") is None
+        cluster.settle(15)
+        once = restarted_at(cluster, "1")
+        assert once is not None
+        cluster.settle(600)
+        assert restarted_at(cluster, "1") == once
+
+    def test_keep_warm_with_no_replicas_frees_the_pods_at_once(self, cluster: Cluster) -> None:
+        cluster.model(serving={"template": SERVER, "keepWarm": {"for": "1h", "replicas": 0}})
+        promote(cluster, "1", "2")
+        assert cluster.replicas("1") == [0]
+        cluster.rollback("back")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+
+    def test_no_more_good_revisions_are_kept_than_asked_for(self, cluster: Cluster) -> None:
+        cluster.model(serving={"template": SERVER, "revisionHistoryLimit": 1})
+        promote(cluster, "1", "2", "3")
+        cluster.settle(10)
+        assert (cluster.replicas("1"), cluster.replicas("2")) == ([], [1])
+        assert cluster.request("1")[0] == "Superseded"
+
+
+def restarted_at(cluster: Cluster, version: str) -> str | None:
+    metadata = cluster.deployment(version)["spec"]["template"]["metadata"]
+    found = metadata.get("annotations", {}).get("modelyard.dev/restarted-at")
+    return None if found is None else str(found)
+
+
+class TestColdTarget:
+    MISSING = {"error": {"reason": "PrefixEmpty", "message": "nothing lies there", "transient": False}}  # noqa: RUF012
+
+    def test_its_bytes_are_looked_for_every_day(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.settle(3700)
+        assert rollback_ready(cluster) == ("False", "Cold")
+        assert not checks(cluster)
+        cluster.results["1"] = [self.MISSING]
+        cluster.settle(24 * 3600)
+        assert rollback_ready(cluster) == ("False", "BytesMissing")
+        cluster.settle(24 * 3600)
+        assert len(checks(cluster)) == 2
+        assert rollback_ready(cluster) == ("False", "Cold")
+
+
+def checks(cluster: Cluster) -> list[str]:
+    return [name for kind, name in cluster.objects if kind == "Job" and "-check-" in name]
+
+
+def rollback_ready(cluster: Cluster) -> tuple[str, str]:
+    conditions = cluster.status("Model", "fraud")["conditions"]
+    found = next(c for c in conditions if c["type"] == "RollbackReady")
+    return found["status"], found["reason"]
