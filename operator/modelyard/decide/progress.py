@@ -57,6 +57,9 @@ def of_revision(world: World, stage: StageSpec, revision: str, wanted: int) -> P
         return READY
     deployment = world.deployment(stage, revision)
     if deployment is None:
+        refusal = world.seen.refusals.get(("Deployment", f"{stage.object_name}-{revision}"))
+        if refusal:
+            return Progress(reason=VersionReason.POD_REFUSED, message=f"its Deployment is refused: {refusal}")
         return Progress(message="its Deployment is being made")
     ready = ready_pods(deployment)
     if ready >= wanted:

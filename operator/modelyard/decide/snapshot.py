@@ -46,6 +46,8 @@ class Snapshot:
     endpointslices: tuple[Obj, ...] = ()
     conflicts: frozenset[tuple[str, str]] = frozenset()
     """(kind, name) of needed names that were found taken by objects that are not ours."""
+    refusals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, name) of objects that the API server refused to make, and its words."""
     free_verifications: int = 4
     """How many more verification Jobs may run in the namespace now."""
     helper: HelperPods = field(default_factory=lambda: HelperPods(image="modelyard"))

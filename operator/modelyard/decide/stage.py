@@ -106,7 +106,7 @@ def _same_bytes(version: str, state: StageState, verdicts: dict[str, Verdict]) -
 
 def _targets(world: World, stage: StageSpec, state: StageState, promotion: Promotion) -> tuple[Target, ...]:
     found: list[Target | None] = [*promotion.targets, rollback.target(world, stage, state)]
-    if state.rollback is None:
+    if state.rollback is None and not stage.paused:
         found.append(targets.successor(world, stage, state))
         found.append(targets.reconfigured(world, stage, state))
     return tuple(target for target in found if target)

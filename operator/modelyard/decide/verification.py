@@ -183,7 +183,10 @@ def _observed(world: World, state: ModelState, version: Version, recorded: Verdi
     if job is None:
         if recorded.state == "Running":
             recorded = _pending(recorded)
+        refusal = world.seen.refusals.get(("Job", job_name(world, version, recorded)))
         text = recorded.message or "waits for its turn to be verified"
+        if refusal:
+            text = f"the verification's Job is refused: {refusal}"
         return Verdict(
             **{**vars(recorded), "reason": recorded.reason or VersionReason.VERIFICATION_PENDING, "message": text}
         )

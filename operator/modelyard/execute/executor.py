@@ -20,7 +20,14 @@ from modelyard.decide.plan import Action, Apply, ApplyStatus, Commit, Create, De
 from modelyard.decide.snapshot import Obj
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.writer import Writer
-from modelyard.kube.errors import AbsentError, AlreadyExistsError, ConflictError, KubeError, TransientError
+from modelyard.kube.errors import (
+    AbsentError,
+    AlreadyExistsError,
+    ConflictError,
+    KubeError,
+    RefusedError,
+    TransientError,
+)
 from modelyard.kube.kinds import KINDS, MODEL
 
 AT_ONCE = 8
@@ -49,6 +56,10 @@ class World(Protocol):
 
     def conflict(self, namespace: str, model: str, kind: str, name: str) -> None:
         """A needed name is taken by an object that is not ours."""
+        ...
+
+    def refused(self, namespace: str, model: str, kind: str, name: str, why: str) -> None:
+        """The API server does not let this object be made."""
         ...
 
     def absent(self, error: KubeError) -> None:
@@ -162,6 +173,9 @@ class Executor:
                 self._world.wrote(existing)
             else:
                 self._world.conflict(namespace, model, kind, name)
+        except RefusedError as error:
+            self._world.refused(namespace, model, kind, name, error.cause)
+            raise
 
     async def _apply(self, namespace: str, action: Apply) -> None:
         manifest = _placed(action.manifest, namespace)

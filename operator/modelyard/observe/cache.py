@@ -51,6 +51,8 @@ class Holding:
     """(kind, name) of what changed since the last snapshot; a settled version is shown once after a change."""
     conflicts: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """(kind, name) of foreign objects in our way, and when to look again."""
+    refusals: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, name) of objects that the API server does not let us make, and what it said, until it does."""
     show_all: bool = True
     """Whether the next snapshot holds every version: at first, after a failure, when the Model came or went."""
 
@@ -139,6 +141,13 @@ class Cache:
         """Remember that a needed name is taken by an object that is not ours."""
         self._holdings.setdefault(key, Holding()).conflicts[kind, name] = until
 
+    def refused(self, key: Key, kind: str, name: str, why: str) -> bool:
+        """Remember that an object may not be made; return whether that is news."""
+        refusals = self._holdings.setdefault(key, Holding()).refusals
+        news = refusals.get((kind, name)) != why
+        refusals[kind, name] = why
+        return news
+
     def prune(self) -> None:
         """Drop what is only kept for a while. Called by the sweep."""
         horizon = self._clock() - TOMBSTONE_SECONDS
@@ -152,6 +161,7 @@ class Cache:
         holding.objects[address.kind][address.name] = obj
         holding.changed.add((address.kind, address.name))
         holding.conflicts.pop((address.kind, address.name), None)
+        holding.refusals.pop((address.kind, address.name), None)
         match address.kind:
             case "ModelVersion":
                 _keep(holding.live, address.name, not self._settled(obj))

@@ -32,6 +32,7 @@ def take_snapshot(cache: Cache, slots: Slots, helper: HelperPods, key: Key, now:
         pods=tuple(objects["Pod"].values()),
         endpointslices=tuple(objects["EndpointSlice"].values()),
         conflicts=frozenset(holding.conflicts),
+        refusals=dict(holding.refusals),
         free_verifications=slots.free(key.namespace),
         helper=helper,
     )

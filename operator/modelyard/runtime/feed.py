@@ -79,6 +79,11 @@ class Feed:
             "name is taken by a foreign object", extra=fields(namespace=namespace, model=model, kind=kind, name=name)
         )
 
+    def refused(self, namespace: str, model: str, kind: str, name: str, why: str) -> None:
+        """An object may not be made: whoever waits for it is told why in its status."""
+        if self._cache.refused(Key(namespace, model), kind, name, why):
+            self._queue.add(Key(namespace, model))
+
     def absent(self, error: KubeError) -> None:
         """A write had nothing to act on."""
         log.debug("object went away before it was written", extra=fields(error=str(error)))

@@ -35,6 +35,9 @@ class Cluster:
         self.slow = False
         """Whether pods do not become ready by themselves."""
         self.conflicts: set[tuple[str, str]] = set()
+        self.refusals: dict[str, str] = {}
+        """Kinds that the API server does not let anybody make, and why."""
+        self._refused: dict[tuple[str, str], str] = {}
         self.plans: list[Plan] = []
         self.events: list[tuple[str, str, str]] = []
         self.pointed: list[str | None] = []
@@ -120,6 +123,7 @@ class Cluster:
             pods=tuple(of("Pod").values()),
             endpointslices=tuple(of("EndpointSlice").values()),
             conflicts=frozenset(self.conflicts),
+            refusals=dict(self._refused),
             free_verifications=4 - running,
             helper=HelperPods(image="modelyard:test"),
         )
@@ -138,6 +142,10 @@ class Cluster:
             key = manifest["kind"], manifest["metadata"]["name"]
             if key in self.objects:
                 raise AssertionError(f"created twice: {key}")
+            if manifest["kind"] in self.refusals:
+                self._refused[key] = self.refusals[manifest["kind"]]
+                return
+            self._refused.pop(key, None)
             manifest["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "generation": 1}
             manifest["metadata"]["creationTimestamp"] = stamp(self.now)
             self._put(*key, manifest)

@@ -424,6 +424,18 @@ class TestByHand:
         assert cluster.live() == "2"
         assert cluster.replicas("2") == [1]
 
+    @pytest.mark.parametrize(("kind", "step"), [("Deployment", "Deploying"), ("Job", "Verifying")])
+    def test_what_the_api_server_refuses_is_told_on_the_version(self, cluster: Cluster, kind: str, step: str) -> None:
+        cluster.refusals[kind] = "exceeded quota"
+        cluster.version("1")
+        for _ in range(8):
+            cluster.step()
+        request = cluster.status("ModelVersion", "fraud-1")["request"]
+        assert (request["step"], "exceeded quota" in request["message"]) == (step, True)
+        cluster.refusals.clear()
+        cluster.settle(10)
+        assert cluster.live() == "1"
+
     def test_a_taken_name_is_never_adopted(self, cluster: Cluster) -> None:
         cluster.conflicts.add(("Service", "fraud-production"))
         promote(cluster, "1")

@@ -78,6 +78,9 @@ class RecordingWorld:
     def deleted(self, kind: str, namespace: str, name: str, uid: str) -> None:
         self.reports.append(("deleted", kind, name, uid))
 
+    def refused(self, namespace: str, model: str, kind: str, name: str, why: str) -> None:
+        self.reports.append(("refused", model, kind, name, why))
+
     def conflict(self, namespace: str, model: str, kind: str, name: str) -> None:
         self.reports.append(("conflict", model, kind, name))
 

@@ -194,7 +194,10 @@ async def test_another_failure_does_not_keep_the_rest_from_being_written(bench: 
     assert failed.value.errors == (refused, busy)
     assert failed.value.retry_after == 7
     assert failed.value.is_transient
-    assert bench.world.reports == [("wrote", "Job", "fraud-verify-x")]
+    assert bench.world.reports == [
+        ("refused", "fraud", "Deployment", "fraud-production-a1", "exceeded quota"),
+        ("wrote", "Job", "fraud-verify-x"),
+    ]
 
 
 async def test_an_object_of_ours_that_exists_already_is_what_was_wanted(bench: Bench) -> None:
