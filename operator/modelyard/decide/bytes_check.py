@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelyard.decide import manifests, progress, rollback, verification
+from modelyard.decide import jobs, manifests, progress, rollback
 from modelyard.decide.plan import Create
 from modelyard.decide.revisions import short_hash
 from modelyard.decide.spec import StageSpec
@@ -31,7 +31,7 @@ def observe(world: World, stage: StageSpec, state: StageState) -> StageState:
     """Note the result of the check, when its Job has one."""
     target = cold_target(world, stage, state)
     job = world.seen.jobs.get(_job_name(world, stage, state, target)) if target else None
-    result = verification.job_result(world, job) if job else None
+    result = jobs.result(world, job) if job else None
     if target is None or result is None:
         return state
     error = result.get("error") or {}
@@ -72,7 +72,7 @@ def job(world: World, stage: StageSpec, state: StageState) -> Iterator[Create]:
         "fileCount": artifact.get("fileCount"),
         "sizeBytes": artifact.get("sizeBytes"),
     }
-    yield Create(verification.job(world, name, "check", task, manifests.owner(world.model), target.version))
+    yield Create(jobs.build(world, name, "check", task, manifests.owner(world.model), target.version))
 
 
 def _job_name(world: World, stage: StageSpec, state: StageState, target: Revision | None) -> str:

@@ -16,6 +16,7 @@ from modelyard.decide import (
     bytes_check,
     codec,
     events,
+    jobs,
     recovery,
     requests,
     serving,
@@ -133,8 +134,8 @@ def _look_again_at(world: World, verified: Verifications, outcomes: dict[str, St
         moments += [outcome.look_again_at, bytes_check.due_at(world, outcome.spec, outcome.state)]
     for job in world.seen.jobs.values():
         for done in (job.get("status") or {}).get("conditions") or ():
-            if done["type"] in ("Complete", "Failed") and verification.job_result(world, job) is None:
-                moments.append(world.now + verification.RESULT_GRACE)
+            if done["type"] in ("Complete", "Failed") and jobs.result(world, job) is None:
+                moments.append(world.now + jobs.RESULT_GRACE)
     return min((moment for moment in moments if moment), default=None)
 
 

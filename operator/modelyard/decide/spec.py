@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from modelyard.api import names
+from modelyard.api import defaults
 from modelyard.decide.snapshot import Obj
 
 _DURATION = re.compile(r"(\d+)(ms|h|m|s)")
@@ -54,7 +54,7 @@ class StageSpec:
     @property
     def history_limit(self) -> int:
         """How many good revisions are kept beside the current one."""
-        return self.serving.revision_history_limit if self.serving else 3
+        return self.serving.revision_history_limit if self.serving else defaults.REVISION_HISTORY_LIMIT
 
 
 def parse_duration(text: str | None, default: str) -> timedelta:
@@ -66,7 +66,7 @@ def parse_duration(text: str | None, default: str) -> timedelta:
 def parse_stages(model: Obj) -> tuple[StageSpec, ...]:
     """Every stage of the Model, in its order."""
     spec = model["spec"]
-    stages = spec.get("stages") or [{"name": name} for name in names.DEFAULT_STAGES]
+    stages = spec.get("stages") or [{"name": name} for name in defaults.STAGES]
     found: list[StageSpec] = []
     unsupported: list[str] = []
     for stage in stages:
@@ -105,17 +105,17 @@ def _serving(object_name: str, of_model: Any, of_stage: Mapping[str, Any]) -> Se
     return ServingSpec(
         template=both.get("template") or {},
         service_name=both.get("serviceName") or object_name,
-        port=both.get("port") or 8080,
+        port=both.get("port") or defaults.PORT,
         replicas=both.get("replicas"),
-        strategy=(both.get("rollout") or {}).get("strategy") or "BlueGreen",
-        progress_deadline=parse_duration(both.get("progressDeadline"), "10m"),
-        schedule_deadline=parse_duration(both.get("scheduleDeadline"), "30m"),
-        image_pull_deadline=parse_duration(both.get("imagePullDeadline"), "10m"),
-        fetch_deadline=parse_duration(both.get("fetchDeadline"), "1h"),
-        keep_warm_for=parse_duration(warm.get("for"), "1h"),
+        strategy=(both.get("rollout") or {}).get("strategy") or defaults.ROLLOUT_STRATEGY,
+        progress_deadline=parse_duration(both.get("progressDeadline"), defaults.PROGRESS_DEADLINE),
+        schedule_deadline=parse_duration(both.get("scheduleDeadline"), defaults.SCHEDULE_DEADLINE),
+        image_pull_deadline=parse_duration(both.get("imagePullDeadline"), defaults.IMAGE_PULL_DEADLINE),
+        fetch_deadline=parse_duration(both.get("fetchDeadline"), defaults.FETCH_DEADLINE),
+        keep_warm_for=parse_duration(warm.get("for"), defaults.KEEP_WARM_FOR),
         keep_warm_replicas=warm.get("replicas"),
-        drain_period=parse_duration(both.get("drainPeriod"), "5m"),
-        revision_history_limit=_default(both.get("revisionHistoryLimit"), 3),
+        drain_period=parse_duration(both.get("drainPeriod"), defaults.DRAIN_PERIOD),
+        revision_history_limit=_default(both.get("revisionHistoryLimit"), defaults.REVISION_HISTORY_LIMIT),
     )
 
 

@@ -11,23 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelyard.api import names
+from modelyard.api import defaults, names
 from modelyard.api.reasons import ArtifactReason, VersionReason
-from modelyard.decide import codec, manifests
+from modelyard.decide import codec, jobs, manifests
 from modelyard.decide.plan import Create
-from modelyard.decide.progress import parse_result
 from modelyard.decide.revisions import short_hash
-from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import ModelState, Request
 from modelyard.decide.versions import Version, natural_key
 from modelyard.decide.world import World
 
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=5)
-RESULT_GRACE = timedelta(seconds=15)
-"""How long after a Job's end its pod may still come into view."""
-JOB_DEADLINE_SECONDS = 12 * 3600
-JOB_TTL_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -101,8 +95,8 @@ def judge(world: World, state: ModelState) -> Verifications:
             due.append((version, verdict))
     due.sort(key=lambda item: _urgency(item[0], asked.get(item[0].version, ())))
     free = max(world.seen.free_verifications, 0)
-    jobs = tuple(Create(_job(world, version, verdict)) for version, verdict in due[:free])
-    return Verifications(verdicts, jobs, len(due) > free, min(moments, default=None))
+    starting = tuple(Create(_job(world, version, verdict)) for version, verdict in due[:free])
+    return Verifications(verdicts, starting, len(due) > free, min(moments, default=None))
 
 
 def _urgency(version: Version, asked: Iterable[Request]) -> tuple[int, object]:
@@ -190,9 +184,9 @@ def _observed(world: World, state: ModelState, version: Version, recorded: Verdi
         return Verdict(
             **{**vars(recorded), "reason": recorded.reason or VersionReason.VERIFICATION_PENDING, "message": text}
         )
-    result = job_result(world, job)
+    result = jobs.result(world, job)
     if result is None:
-        waiting = _waiting(world, job)
+        waiting = jobs.waiting(world, job)
         return Verdict(
             "Running",
             VersionReason.VERIFICATION_RUNNING,
@@ -275,47 +269,6 @@ def _conflict(state: ModelState, version: Version, digest: str) -> str:
     return ""
 
 
-def job_result(world: World, job: Obj) -> Mapping[str, Any] | None:
-    """What a helper Job's pod reported; None while it runs."""
-    for pod in _pods(world, job):
-        for container in (pod.get("status") or {}).get("containerStatuses") or ():
-            ended = (container.get("state") or {}).get("terminated")
-            if ended:
-                return parse_result(ended.get("message"))
-        if (pod.get("status") or {}).get("phase") == "Failed":
-            return parse_result(pod["status"].get("message") or pod["status"].get("reason"))
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
-            ended_at = codec.parse_time(condition["lastTransitionTime"])
-            if world.now > ended_at + RESULT_GRACE:
-                return parse_result(condition.get("message"))
-    return None
-
-
-def _waiting(world: World, job: Obj) -> str:
-    """Why the Job's pod does not run yet; empty when it does."""
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition["type"] == "FailureTarget" and condition["status"] == "True":
-            return str(condition.get("message", ""))
-    for pod in _pods(world, job):
-        status = pod.get("status") or {}
-        for condition in status.get("conditions") or ():
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return f"the verification's pod fits no node: {condition.get('message', '')}"
-        for container in status.get("containerStatuses") or ():
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-                return f"the verification's pod waits: {waiting['reason']}: {waiting.get('message', '')}"
-    return ""
-
-
-def _pods(world: World, job: Obj) -> Iterable[Obj]:
-    uid = job["metadata"]["uid"]
-    for pod in world.seen.pods:
-        if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ()):
-            yield pod
-
-
 def job_name(world: World, version: Version, verdict: Verdict) -> str:
     """Name of the Job of one attempt: the same for the same attempt, so that it is never started twice."""
     return f"{world.seen.name}-verify-{short_hash([version.uid, verdict.for_request, verdict.attempt])}"
@@ -330,44 +283,8 @@ def _job(world: World, version: Version, verdict: Verdict) -> Mapping[str, Any]:
         "digest": artifact.get("digest"),
         "files": artifact.get("files"),
         "requireDeclaredFiles": bool(policy.get("requireDeclaredFiles")),
-        "pickle": policy.get("pickle", "Warn"),
+        "pickle": policy.get("pickle", defaults.PICKLE),
         "format": version.spec.get("format"),
     }
     name = job_name(world, version, verdict)
-    return job(world, name, "verify", task, manifests.owner(version.obj), version.version)
-
-
-def job(
-    world: World, name: str, module: str, task: Mapping[str, Any], owner: Mapping[str, Any], version: str
-) -> Mapping[str, Any]:
-    """A Job that runs one of the programs in `modelyard.pods` once."""
-    labels = {
-        **world.seen.helper.labels,
-        "app.kubernetes.io/name": world.seen.name,
-        "app.kubernetes.io/part-of": "modelyard",
-        names.LABEL_MANAGED_BY: names.MANAGED_BY,
-        names.LABEL_MODEL: world.seen.name,
-        names.LABEL_VERSION: version,
-        names.LABEL_JOB: module,
-    }
-    account = (world.model["spec"].get("storage") or {}).get("serviceAccountName")
-    container = manifests.helper_container(world, module, module)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "namespace": world.seen.namespace,
-            "labels": labels,
-            "ownerReferences": [owner],
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": JOB_DEADLINE_SECONDS,
-            "ttlSecondsAfterFinished": JOB_TTL_SECONDS,
-            "template": {
-                "metadata": {"labels": labels, "annotations": {names.ANNOTATION_TASK: manifests.compact(task)}},
-                "spec": manifests.helper_pod_spec(world.seen.helper, container, account),
-            },
-        },
-    }
+    return jobs.build(world, name, "verify", task, manifests.owner(version.obj), version.version)

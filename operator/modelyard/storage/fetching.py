@@ -37,7 +37,7 @@ def fetch_into(
     progress: Progress | None = None,
 ) -> list[FileDigest]:
     """Read the files into the folder; DigestMismatch, and an empty folder, when they are not the expected ones."""
-    check_paths(item.path for item in items)
+    check_paths([INCOMING, *(item.path for item in items)])  # no file may take the name of the place of arrival
     incoming = folder / INCOMING
     remove(incoming)
     try:

@@ -58,7 +58,8 @@ REMEDY: dict[Reason, str] = {
     Reason.CREDENTIALS_MISSING: "name a Secret in the Model's storage.secretRef, create the Secret modelyard-storage "
     "in the namespace, or give the pod's ServiceAccount a cloud identity",
     Reason.CREDENTIALS_INVALID: "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the storage Secret",
-    Reason.ACCESS_DENIED: "allow these credentials s3:ListBucket on the bucket and s3:GetObject on the artifact",
+    Reason.ACCESS_DENIED: "allow these credentials s3:ListBucket on the bucket and s3:GetObject (with versions also "
+    "s3:GetObjectVersion) on the artifact",
     Reason.STORE_UNAVAILABLE: "check the store and the endpoint; it is tried again",
     Reason.CHANGED_WHILE_READ: "the object was overwritten while it was read; write new bytes to a new uri",
 }

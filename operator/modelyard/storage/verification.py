@@ -93,19 +93,32 @@ def verify(store: ObjectStore, location: Location, expected: Expectation, progre
         check_bytes(expected.files, files)
     digest = digest_of(files)
     check_digest(expected.digest, digest, f"verify {location.uri}")
-    open_file = opener(store, location.bucket, items, files)
+    open_file = opener(store, location.bucket, items)
     found = find_format(files, open_file, expected.format)
     notes = judge_pickles(list(scan_all(files, open_file)), expected.pickle)
-    return Verified(digest, tuple(files), found, tuple(notes))
+    return Verified(digest, tuple(with_usable_versions(store, location, files)), found, tuple(notes))
 
 
-def opener(
-    store: ObjectStore, bucket: str, items: Sequence[StoredObject], files: Sequence[FileDigest]
-) -> Callable[[str], BinaryIO]:
-    """Opens a file as it was hashed: of the same ETag and version, or ChangedWhileRead."""
-    read = {file.path: file.version_id for file in files}
-    pinned = {item.path: replace(item, version_id=item.version_id or read[item.path]) for item in items}
-    return lambda path: cast("BinaryIO", BufferedReader(StoredFile(store, bucket, pinned[path])))
+def opener(store: ObjectStore, bucket: str, items: Sequence[StoredObject]) -> Callable[[str], BinaryIO]:
+    """Opens a file as it was hashed: of the same ETag, or ChangedWhileRead."""
+    listed = {item.path: item for item in items}
+    return lambda path: cast("BinaryIO", BufferedReader(StoredFile(store, bucket, listed[path])))
+
+
+def with_usable_versions(store: ObjectStore, location: Location, files: Sequence[FileDigest]) -> list[FileDigest]:
+    """Without the files' versions, if these credentials may read objects but not their versions (a right of its own).
+
+    A version that is pinned and cannot be read would keep a verified artifact from being served.
+    """
+    pinned = next((file for file in files if file.version_id), None)
+    if pinned is not None:
+        try:
+            store.stat(location, pinned.path, pinned.version_id)
+        except ArtifactError as error:
+            if error.reason is not ArtifactReason.ACCESS_DENIED:
+                raise
+            return [replace(file, version_id=None) for file in files]
+    return list(files)
 
 
 def judge_pickles(scans: Sequence[PickleScan], policy: PicklePolicy) -> list[Note]:
