@@ -18,6 +18,8 @@ from modelyard.storage.errors import ArtifactError
 MAX_RESULT = 4096
 DEFAULT_RESULT_FILE = "/dev/termination-log"
 SHORT_NOTE = 200
+FEW_NOTES = 3
+"""As many short notes as fit with certainty: JSON takes up to six bytes for a character."""
 ELLIPSIS = "..."
 
 Task = Mapping[str, Any]
@@ -72,10 +74,11 @@ def _with_short_notes(result: Result) -> Result:
 
 def _with_few_notes(result: Result) -> Result:
     notes = result.get("warnings", ())
-    if len(notes) <= 5:
+    if len(notes) <= FEW_NOTES:
         return result
-    last = {"reason": notes[4]["reason"], "message": f"and {len(notes) - 4} more warnings; see the Job's log"}
-    return {**result, "warnings": [*notes[:4], last]}
+    kept = notes[: FEW_NOTES - 1]
+    rest = {"reason": notes[FEW_NOTES - 1]["reason"], "message": f"and {len(notes) - len(kept)} more warnings like it"}
+    return {**result, "warnings": [*kept, rest]}
 
 
 def _with_short_message(result: Result) -> bytes:

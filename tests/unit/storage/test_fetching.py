@@ -82,7 +82,7 @@ def test_a_full_disk_while_writing(source: Path, target: Path, monkeypatch: pyte
     assert list(target.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", ["../out", "/out", "a/../../out", "a//b"])
+@pytest.mark.parametrize("path", ["../out", "/out", "a/../../out", "a//b", fetching.INCOMING, f"{fetching.INCOMING}/x"])
 def test_no_path_leads_out(source: Path, target: Path, path: str) -> None:
     items = [StoredObject(path, str(source / "MLmodel"), 10)]
     with pytest.raises(ArtifactError) as refused:
