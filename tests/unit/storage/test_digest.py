@@ -31,7 +31,7 @@ def from_coreutils(folder: Path) -> str:
 
 
 @given(st.dictionaries(PATH, st.binary(max_size=50), min_size=1, max_size=6))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_coreutils_agrees(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
     try:
         check_paths(files)
