@@ -13,6 +13,7 @@ from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 from modelyard.observe.sweep import Sweeper
 from tests.api_runtime.test_client import config_map
+from tests.kube import API_SETTLES, ROOT, Kube
 
 pytestmark = pytest.mark.api
 
@@ -42,6 +43,18 @@ async def yard(client: Client, namespace: str) -> Yard:
     return Yard(client, namespace)
 
 
+@pytest.fixture(scope="session")
+def definitions(kube: Kube) -> None:
+    """The shipped definitions, on a cluster where nothing has installed them yet."""
+    paths = sorted((ROOT / "crds").glob("*.yaml"))
+    missing = [path for path in paths if kube.find("customresourcedefinition", path.stem) is None]
+    if missing:
+        kube.run("apply", "--server-side", *(f"--filename={path}" for path in missing))
+    names = [f"customresourcedefinition/{path.stem}" for path in paths]
+    kube.run("wait", *names, "--for=condition=Established", f"--timeout={API_SETTLES.budget:.0f}s")
+
+
+@pytest.mark.usefixtures("definitions")
 async def test_everything_is_read_once(yard: Yard, client: Client, namespace: str) -> None:
     await client.create(config_map(namespace, a="1"))
     assert await yard.sweeper.missing_kinds() == []
