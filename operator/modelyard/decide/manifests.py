@@ -233,11 +233,14 @@ def _stage_metadata(world: World, stage: StageSpec, name: str, current: Current)
 def with_state(manifest: dict[str, Any], state: StageState) -> dict[str, Any]:
     """A Service or ConfigMap of a stage with the stage's state in it: what `recovery` reads when status is lost.
 
-    It is as of the last move of the pointer; a Rollback under way then is not taken up again.
+    It is as of the last move of the pointer; a Rollback under way then is not taken up again. The Service, whose
+    write is what moves traffic, carries the pointer and the revisions only.
     """
     metadata = manifest["metadata"]
-    kept = compact(codec.dump(replace(state, rollback=None)))
-    annotations = {**metadata["annotations"], names.ANNOTATION_REVISION: kept}
+    kept = replace(state, rollback=None)
+    if manifest["kind"] == "Service":
+        kept = replace(kept, requests=(), handled_rollbacks=())
+    annotations = {**metadata["annotations"], names.ANNOTATION_REVISION: compact(codec.dump(kept))}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 

@@ -5,7 +5,8 @@ sequence wins. Requests recorded there keep their places and ends, so nothing th
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from modelyard.api import names
 from modelyard.decide import codec
@@ -16,15 +17,18 @@ from modelyard.decide.world import World
 
 def recover(world: World, state: ModelState) -> ModelState:
     """The state with every stage that it does not know taken from the stage's own objects."""
-    for stage in _remembered(world):
-        known = state.stages.get(stage.name)
-        if known is None or known.sequence < stage.sequence:
-            state = state.with_stage(stage)
+    for pointer in _remembered(world.seen.services):
+        state = state.with_stage(pointer)
+    for full in _remembered(world.seen.configmaps):
+        pointer = state.stages.get(full.name, full)
+        if pointer.sequence > full.sequence:
+            full = replace(pointer, requests=full.requests, handled_rollbacks=full.handled_rollbacks)
+        state = state.with_stage(full)
     return state
 
 
-def _remembered(world: World) -> Iterator[StageState]:
-    for obj in (*world.seen.services.values(), *world.seen.configmaps.values()):
+def _remembered(objects: Mapping[str, Obj]) -> Iterator[StageState]:
+    for obj in objects.values():
         stage = _stage_state(obj)
         if stage is not None:
             yield stage

@@ -9,6 +9,7 @@ from dataclasses import replace
 from modelyard.api import names
 from modelyard.api.reasons import RollbackReason, VersionReason
 from modelyard.decide import targets
+from modelyard.decide.codec import parse_time
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import (
@@ -36,12 +37,19 @@ def accept(world: World, stage: StageSpec, state: StageState, *, fresh: bool) ->
         final = (obj.get("status") or {}).get("outcome") in ("Applied", "Refused")
         if obj["spec"]["stage"] != stage.name or uid in handled or uid == pending or final:
             continue
-        if fresh:
+        if fresh or _forgotten(state, obj):
             text = "it is older than the state recorded of this Model; create a new Rollback if it is still wanted"
             state = _refuse(world, state, obj, RollbackReason.PREDATES_STATE, text)
         else:
             state = _accept(world, stage, state, obj)
     return state
+
+
+def _forgotten(state: StageState, obj: Obj) -> bool:
+    """Whether a Rollback is older than all that are remembered: it was handled, or is older than what is known."""
+    times = [entry.at for entry in state.handled_rollbacks if entry.at]
+    full = len(state.handled_rollbacks) >= ROLLBACKS_KEPT
+    return full and parse_time(obj["metadata"]["creationTimestamp"]) < min(times)
 
 
 def _age(obj: Obj) -> tuple[str, str]:

@@ -22,7 +22,7 @@ TRANSITIONS_KEPT = 50
 ENDED_REQUESTS_KEPT = 10
 OPEN_REQUESTS_KEPT = 200
 """Never-served requests a stage works through; with them a status stays far below what etcd takes."""
-ROLLBACKS_KEPT = 50
+ROLLBACKS_KEPT = 20
 
 
 class Step(StrEnum):

@@ -80,8 +80,8 @@ class Promotion:
         for target in eligible:
             if target in worked:
                 continue
-            newest = worked[0].revision.version
-            text = f"version {newest!r} is newer and is worked on; this one is taken up if that fails"
+            # Naming the newer version would write the status of every queued one whenever another comes.
+            text = "a newer request is worked on; this one is taken up if that fails"
             assert target.request
             self.standings[target.request.id] = Standing(Step.QUEUED, VersionReason.QUEUED, text)
         return worked
@@ -93,7 +93,7 @@ class Promotion:
             self._stand(request, Step.SERVING, VersionReason.SERVING)
             return None
         if current and request.place < current.place:
-            text = f"version {current.version!r} carries the stage"
+            text = "it was replaced, and takes over when nobody asks for the version that serves any more"
             self._stand(request, Step.STANDING_BY, VersionReason.STANDING_BY, text)
             return None
         version = self._world.versions.get(request.version)
