@@ -1,8 +1,8 @@
 """The floor: the least a controller on this machine could take from a created object to a written one.
 
 A process of its own watches Rollbacks and, at each, writes its status by server-side apply, as the operator writes:
-no queue, no decision, no library. What is measured is the same path as for the operator: from the create's return
-until a watcher sees the write.
+no queue, no decision, no library. What is measured is the whole path: the create, the event, and the write, until a
+watcher sees it.
 """
 
 import http.client
@@ -47,7 +47,7 @@ def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> N
 
 
 def measure(api: Api, rounds: int = ROUNDS) -> list[float]:
-    """Seconds from the create's return to the sight of the change, one a round."""
+    """Seconds from the create's beginning to the sight of the write, one a round."""
     namespace = f"floor-{uuid.uuid4().hex[:6]}"
     api.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     try:
@@ -67,7 +67,8 @@ def _measure(api: Api, namespace: str, rounds: int) -> list[float]:
         taken = []
         for number in range(rounds + 5):
             name = f"round-{number}"
-            since = create_rollback(api, namespace, name, model="nobody")
+            since = time.perf_counter()
+            create_rollback(api, namespace, name, model="nobody")
             moment = seen.when(_is_written(name), 0)
             taken.append(max(moment - since, 0.0))
         return taken[5:]
