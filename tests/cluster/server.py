@@ -6,7 +6,7 @@ never listens.
 
 import os
 import signal
-import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +16,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers every GET with version, revision and what the artifact says."""
 
     protocol_version = "HTTP/1.1"
+    closing = False
 
     def do_GET(self) -> None:
         """Say who answers."""
@@ -24,6 +25,8 @@ class Handler(BaseHTTPRequestHandler):
         body = f"{os.environ['MODELYARD_VERSION']} {said} {flavour}".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        if self.closing:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -32,8 +35,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def stop(*_: object) -> None:
-    """End at once: the preStop hook has drained."""
-    sys.exit(0)
+    """Answer what is under way, ask clients to leave, then end: the preStop hook has drained new connections."""
+    Handler.closing = True
+    threading.Timer(1.0, os._exit, [0]).start()
 
 
 if __name__ == "__main__":
