@@ -13,7 +13,7 @@ from tests.kube import PODS_READY, VERSION_VERIFIED, Kube, Obj, Timeout
 
 BUCKET = "models"
 SERVER = (Path(__file__).parent / "server.py").read_text()
-ROUTED = Timeout("the node routes to a new Service", 15)
+ROUTED = Timeout("the node routes by the last switch", 15)
 STAGE_MOVES = Timeout("the stage serves the version", PODS_READY.seconds + VERSION_VERIFIED.seconds)
 
 
@@ -130,6 +130,13 @@ class Registry:
                 if time.monotonic() > deadline:
                     raise AssertionError(f"{self.url()}: {ROUTED.name}: {error}") from error
                 time.sleep(0.1)
+
+    def answered_by(self, version: str) -> None:
+        """Wait until new connections reach a version: the node routes by the last switch."""
+        deadline = time.monotonic() + ROUTED.budget
+        while (answer := self.answer().split()[0]) != version:
+            assert time.monotonic() < deadline, f"{ROUTED.name}: version {answer} answers, not {version}"
+            time.sleep(0.1)
 
     def deployments(self) -> dict[str, int]:
         """Replicas of the Deployments, by name."""

@@ -25,7 +25,7 @@ def promote(registry: Registry, *versions: str) -> None:
     for version in versions:
         registry.version(version)
         registry.serves(version)
-    registry.answer()
+    registry.answered_by(versions[-1])
 
 
 def kill(kube: Kube) -> None:

@@ -17,7 +17,7 @@ def promote(registry: Registry, *versions: str) -> None:
     for version in versions:
         registry.version(version)
         registry.serves(version)
-    registry.answer()
+    registry.answered_by(versions[-1])
 
 
 def test_a_version_is_verified_and_served(registry: Registry) -> None:
