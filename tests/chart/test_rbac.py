@@ -23,7 +23,6 @@ IN_NAMESPACES = rights(
     (READ, KINDS),
     (("patch",), STATUSES),
     (WRITE, ("deployments.apps", "services", "configmaps")),
-    (("patch",), ("deployments/scale.apps",)),
     ((*READ, "create", "delete"), ("jobs.batch",)),
     (READ, ("pods", "endpointslices.discovery.k8s.io")),
     (("create", "patch"), ("events",)),
