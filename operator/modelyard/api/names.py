@@ -20,9 +20,14 @@ MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_MODEL}"
 
 # Annotations that users set.
 ANNOTATION_REQUEST = f"{GROUP}/request"  # any new value asks anew for the stage
+ANNOTATION_RETRY = f"{GROUP}/retry"  # any new value: another attempt of the gates and of a failed verification
 ANNOTATION_REASON = f"{GROUP}/reason"  # why; copied into the record
-ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"  # stamped by the API server's admission policy
+ANNOTATION_CHANGE = f"{GROUP}/change"  # Git commit or pipeline behind a request: claimed by whoever asks, not verified
 ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
+
+# Stamps: annotations that the chart's admission policies write or demand, each time with the authenticated user.
+ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"  # who changed stage, request or a Model's stages, or created this
+ANNOTATION_RETRIED_BY = f"{GROUP}/retried-by"  # who asked for another attempt
 
 # Annotations that the operator sets on its own objects.
 ANNOTATION_SEQUENCE = f"{GROUP}/sequence"  # on Services: the stage's pointer counter
