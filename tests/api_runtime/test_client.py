@@ -16,7 +16,7 @@ from modelyard.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from modelyard.kube.kinds import CONFIG_MAP, DEPLOYMENT, MODEL, SERVICE, Kind
+from modelyard.kube.kinds import CONFIG_MAP, MODEL, SERVICE, Kind
 from modelyard.kube.login import LoginError, load_configuration
 from tests.kube import Kube
 
@@ -39,8 +39,10 @@ class Fraud:
     namespace: str
     object: dict[str, Any]
 
-    async def apply_status(self, client: Client, generation: int, **guard: str) -> dict[str, Any]:
-        return await client.apply_status(self.kind, self.namespace, "fraud", {"observedGeneration": generation}, guard)
+    async def write_status(self, client: Client, generation: int, resource_version: str = "") -> dict[str, Any]:
+        seen_at = resource_version or self.object["metadata"]["resourceVersion"]
+        status = {"observedGeneration": generation}
+        return await client.replace_status(self.kind, self.namespace, "fraud", status, seen_at)
 
 
 @pytest.fixture
@@ -69,17 +71,32 @@ async def test_apply_owns_exactly_its_fields(client: Client, here: Kube, namespa
 
 
 async def test_a_status_is_written_only_over_the_state_it_was_decided_on(client: Client, fraud: Fraud) -> None:
-    decided_on = fraud.object["metadata"]["resourceVersion"]
-    assert (await fraud.apply_status(client, 1, resourceVersion=decided_on))["status"] == {"observedGeneration": 1}
+    assert (await fraud.write_status(client, 1))["status"] == {"observedGeneration": 1}
 
     with pytest.raises(ConflictError):
-        await fraud.apply_status(client, 2, resourceVersion=decided_on)
+        await fraud.write_status(client, 2)
     assert (await client.get(fraud.kind, fraud.namespace, "fraud"))["status"] == {"observedGeneration": 1}
 
 
+async def test_a_status_is_replaced_whole_and_nothing_else_of_the_object(
+    client: Client, fraud: Fraud, here: Kube
+) -> None:
+    here.patch(f"models.{fraud.kind.group}", "fraud", {"status": {"summary": {"live": "6"}}}, subresource="status")
+    here.run("label", f"models.{fraud.kind.group}", "fraud", "team=risk")
+    before = await client.get(fraud.kind, fraud.namespace, "fraud")
+
+    after = await fraud.write_status(client, 1, before["metadata"]["resourceVersion"])
+
+    assert after["status"] == {"observedGeneration": 1}
+    assert after["spec"] == before["spec"]
+    assert {"labels": {"team": "risk"}, "generation": before["metadata"]["generation"]}.items() <= after[
+        "metadata"
+    ].items()
+
+
 async def test_the_same_status_again_is_no_write(client: Client, fraud: Fraud) -> None:
-    first = await fraud.apply_status(client, 1)
-    again = await fraud.apply_status(client, 1)
+    first = await fraud.write_status(client, 1)
+    again = await fraud.write_status(client, 1, first["metadata"]["resourceVersion"])
 
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
@@ -87,12 +104,7 @@ async def test_the_same_status_again_is_no_write(client: Client, fraud: Fraud) -
 async def test_a_status_is_not_written_to_nothing(client: Client, fraud: Fraud, here: Kube) -> None:
     here.delete(f"models.{fraud.kind.group}", "fraud")
     with pytest.raises(NotFoundError):
-        await fraud.apply_status(client, 1)
-
-
-async def test_a_uid_in_a_status_write_guards_nothing(client: Client, fraud: Fraud) -> None:
-    """What the executor relies on the resourceVersion for. When this fails, the uid can be relied on again."""
-    await fraud.apply_status(client, 1, uid=NOBODYS)
+        await fraud.write_status(client, 1)
 
 
 async def test_an_apply_with_a_uid_neither_makes_nor_takes_over_an_object(client: Client, namespace: str) -> None:
@@ -114,22 +126,6 @@ async def test_only_the_object_with_that_uid_is_deleted(client: Client, namespac
     assert answer["kind"] == "Status"
     with pytest.raises(NotFoundError):
         await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"])
-
-
-async def test_a_deployment_is_scaled_through_its_subresource(client: Client, namespace: str) -> None:
-    labels = {"app": "x"}
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "none"}]}}
-    manifest = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "server", "namespace": namespace},
-        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod},
-    }
-    await client.create(manifest)
-    answer = await client.patch(DEPLOYMENT, namespace, "server", {"spec": {"replicas": 1}}, "scale")
-
-    assert (answer["kind"], answer["spec"]) == ("Scale", {"replicas": 1})
-    assert (await client.get(DEPLOYMENT, namespace, "server"))["spec"]["replicas"] == 1
 
 
 async def test_a_list_comes_in_pages_of_one_moment(

@@ -21,7 +21,7 @@ KINDS = tuple(f"{kind}.modelyard.dev" for kind in ("models", "modelversions", "a
 STATUSES = tuple(f"{kind}/status.modelyard.dev" for kind in ("models", "modelversions", "approvals", "rollbacks"))
 IN_NAMESPACES = rights(
     (READ, KINDS),
-    (("patch",), STATUSES),
+    (("update",), STATUSES),
     (WRITE, ("deployments.apps", "services", "configmaps")),
     ((*READ, "create", "delete"), ("jobs.batch",)),
     (READ, ("pods", "endpointslices.discovery.k8s.io")),

@@ -9,7 +9,7 @@ docs/security.md says why for each line; tests/chart/test_rbac.py holds the same
   verbs: [get, list, watch]
 - apiGroups: [modelyard.dev]
   resources: [models/status, modelversions/status, approvals/status, rollbacks/status]
-  verbs: [patch]
+  verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]

@@ -5,7 +5,7 @@ there (`OpenType`), and only what people and tools may rely on is described.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -174,42 +174,6 @@ class StageStatus(OpenType):
     """Pods of the stage's present revision."""
 
 
-class Pointed(OpenType):
-    """One side of a transition."""
-
-    version: str | None = None
-    """The version."""
-    digest: str | None = None
-    """Digest of its bytes."""
-    revision: str | None = None
-    """Hash of the revision."""
-
-
-class Transition(OpenType):
-    """A move of a stage's pointer, or another act on a stage."""
-
-    sequence: int | None = None
-    """The stage's counter after it."""
-    stage: str | None = None
-    """The stage."""
-    type: str | None = None
-    """Promoted, RolledBack, Succeeded, Reconfigured, Suspended, Resumed, Paused or Unpaused."""
-    from_: Pointed | None = None
-    """What the stage served before."""
-    to: Pointed | None = None
-    """What the stage served after."""
-    by: str | None = None
-    """Who asked."""
-    reason: str | None = None
-    """Why, in the requester's words."""
-    ticket: str | None = None
-    """The incident or change it belongs to."""
-    at: datetime | None = None
-    """When it was decided and recorded."""
-    effective_at: datetime | None = None
-    """When the Service's endpoints followed."""
-
-
 class Summary(ApiType):
     """The answers to the daily questions; the columns of `kubectl get models`."""
 
@@ -235,8 +199,12 @@ class ModelStatus(Status):
     """The answers to the daily questions; the columns of `kubectl get models`."""
     stages: Annotated[list[StageStatus], Field(json_schema_extra=list_map("name"))] | None = None
     """Every stage: what it serves, what tries to enter it, what it could go back to."""
-    transitions: list[Transition] | None = None
-    """The last 50 moves, oldest first."""
+    transitions: list[dict[str, Any]] | None = None
+    """The last 50 moves of a stage's pointer and other acts on a stage, oldest first. Each has: stage; type (Promoted,
+    RolledBack, Succeeded, Reconfigured, Suspended, Resumed, Paused or Unpaused); sequence, the stage's counter after
+    it; from and to, what the stage served before and after (version, digest, revision); by, who asked; reason and
+    ticket, in the requester's words; requestedAt; at, when it was decided and recorded; effectiveAt, when the
+    Service's endpoints followed."""
     conditions: Conditions | None = None
     """Accepted: the spec is understood. Ready: every stage serves what it carries. RollbackReady: there is a warm
     version to go back to. LedgerSynced: the record is in the ledger."""

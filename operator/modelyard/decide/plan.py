@@ -36,7 +36,7 @@ class Apply:
 
 @dataclass(frozen=True)
 class ApplyStatus:
-    """Server-side apply of an object's whole status. `uid` guards against a namesake made since."""
+    """Write an object's whole status. `uid` guards against a namesake made since."""
 
     kind: str
     name: str

@@ -121,10 +121,11 @@ class Executor:
         return left
 
     async def _commit(self, namespace: str, commit: Commit) -> None:
-        guard = {"resourceVersion": commit.resource_version}
         self._fence()
         try:
-            self._world.wrote(await self._writer.apply_status(MODEL, namespace, commit.name, commit.status, guard))
+            self._world.wrote(
+                await self._writer.replace_status(MODEL, namespace, commit.name, commit.status, commit.resource_version)
+            )
         except ConflictError as stale:
             # The watch may not have brought the newer Model yet: without it the next turn would end the same way.
             self._world.wrote(await self._writer.get(MODEL, namespace, commit.name))
@@ -191,17 +192,18 @@ class Executor:
     async def _apply_status(self, namespace: str, action: ApplyStatus) -> None:
         """Write the status of the object with that uid, whatever else of it is written at the same time.
 
-        The API server ignores a uid in a write to `status`, so it is the resourceVersion of a state known to have
-        that uid which keeps the status from a namesake.
+        It is the resourceVersion of a state known to have that uid which keeps the status from a namesake.
         """
         kind = KINDS[action.kind]
         state = self._world.known(action.kind, namespace, action.name)
         for _ in range(STATUS_ATTEMPTS):
             if state is None or state["metadata"]["uid"] != action.uid:
                 return  # another object has the name by now, or none; a decision on it will follow
-            guard = {"resourceVersion": state["metadata"]["resourceVersion"]}
+            seen_at = state["metadata"]["resourceVersion"]
             try:
-                self._world.wrote(await self._writer.apply_status(kind, namespace, action.name, action.status, guard))
+                self._world.wrote(
+                    await self._writer.replace_status(kind, namespace, action.name, action.status, seen_at)
+                )
                 return
             except ConflictError as error:
                 conflict = error

@@ -21,11 +21,13 @@ class Writer(Protocol):
         """Server-side apply."""
         ...
 
-    async def apply_status(self, kind: Kind, namespace: str, name: str, status: Obj, guard: Obj) -> dict[str, Any]:
-        """Server-side apply of a whole status, if the metadata in `guard` still holds."""
+    async def replace_status(
+        self, kind: Kind, namespace: str, name: str, status: Obj, resource_version: str
+    ) -> dict[str, Any]:
+        """Replace a whole status, if the object is still at that resourceVersion."""
         ...
 
-    async def patch(self, kind: Kind, namespace: str, name: str, body: Obj, subresource: str = "") -> dict[str, Any]:
+    async def patch(self, kind: Kind, namespace: str, name: str, body: Obj) -> dict[str, Any]:
         """JSON merge patch."""
         ...
 

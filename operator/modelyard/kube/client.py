@@ -128,27 +128,40 @@ class Client:
     async def apply(self, manifest: Obj) -> Json:
         """Server-side apply: own exactly these fields of an object, which is made when it does not exist."""
         kind, namespace, name = _address(manifest)
-        return await self._apply(kind, kind.path(namespace, name), _attempt("apply", kind, namespace, name), manifest)
+        return await self._call(
+            "apply",
+            kind,
+            kind.path(namespace, name),
+            _attempt("apply", kind, namespace, name),
+            body=manifest,
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            content=APPLY,
+        )
 
-    async def apply_status(self, kind: Kind, namespace: str, name: str, status: Obj, guard: Obj) -> Json:
-        """Server-side apply of a whole status; `guard` is metadata that must still hold (uid, resourceVersion)."""
+    async def replace_status(self, kind: Kind, namespace: str, name: str, status: Obj, resource_version: str) -> Json:
+        """Replace an object's whole status, if the object is still at that resourceVersion. The rest of it stays."""
         body = {
             "apiVersion": kind.api_version,
             "kind": kind.name,
-            "metadata": {"name": name, "namespace": namespace, **guard},
+            "metadata": {"name": name, "namespace": namespace, "resourceVersion": resource_version},
             "status": status,
         }
-        attempted = _attempt("apply status of", kind, namespace, name)
-        return await self._apply(kind, kind.path(namespace, name, "status"), attempted, body)
+        return await self._call(
+            "update",
+            kind,
+            kind.path(namespace, name, "status"),
+            _attempt("update status of", kind, namespace, name),
+            body=body,
+            query={"fieldManager": FIELD_MANAGER},
+        )
 
-    async def patch(self, kind: Kind, namespace: str, name: str, body: Obj, subresource: str = "") -> Json:
+    async def patch(self, kind: Kind, namespace: str, name: str, body: Obj) -> Json:
         """JSON merge patch."""
-        attempted = _attempt(f"patch {subresource} of" if subresource else "patch", kind, namespace, name)
         return await self._call(
             "patch",
             kind,
-            kind.path(namespace, name, subresource),
-            attempted,
+            kind.path(namespace, name),
+            _attempt("patch", kind, namespace, name),
             body=body,
             query={"fieldManager": FIELD_MANAGER},
             content=MERGE,
@@ -159,10 +172,6 @@ class Client:
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         attempted = _attempt("delete", kind, namespace, name)
         return await self._call("delete", kind, kind.path(namespace, name), attempted, body=body)
-
-    async def _apply(self, kind: Kind, path: str, attempted: str, body: Obj) -> Json:
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._call("apply", kind, path, attempted, body=body, query=query, content=APPLY)
 
     def _connect(self, configuration: Configuration) -> None:
         self._api = ApiClient(configuration)

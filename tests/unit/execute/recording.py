@@ -40,13 +40,13 @@ class RecordingWriter:
     async def apply(self, manifest: Mapping[str, Any]) -> Obj:
         return self._answer("apply", manifest["kind"], manifest["metadata"]["name"], manifest)
 
-    async def apply_status(
-        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], guard: Mapping[str, Any]
+    async def replace_status(
+        self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], resource_version: str
     ) -> Obj:
-        return self._answer("apply_status", kind.name, name, namespace, status, guard)
+        return self._answer("replace_status", kind.name, name, namespace, status, resource_version)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], subresource: str = "") -> Obj:
-        return self._answer("patch", kind.name, name, namespace, body, subresource)
+    async def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any]) -> Obj:
+        return self._answer("patch", kind.name, name, namespace, body)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Obj:
         return self._answer("delete", kind.name, name, namespace, uid)

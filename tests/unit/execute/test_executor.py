@@ -105,13 +105,13 @@ async def test_an_empty_plan_writes_nothing(bench: Bench) -> None:
 
 
 async def test_commit_then_services_then_objects_then_statuses_then_events(bench: Bench) -> None:
-    bench.writer.on("apply_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
+    bench.writer.on("replace_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
     bench.writer.on("apply", "Service", "fraud-production", SERVICE)
     bench.writer.on("apply", "Service", "fraud-staging", STAGING)
     bench.writer.on("apply", "ConfigMap", "fraud-production", CONFIG)
     bench.writer.on("create", "Deployment", "fraud-production-a1", DEPLOYMENT)
     bench.writer.on(
-        "apply_status", "ModelVersion", "fraud-7", {"kind": "ModelVersion", "metadata": {"name": "fraud-7"}}
+        "replace_status", "ModelVersion", "fraud-7", {"kind": "ModelVersion", "metadata": {"name": "fraud-7"}}
     )
     bench.writer.on("create", "Event", "VersionPromoted", {})
 
@@ -122,12 +122,12 @@ async def test_commit_then_services_then_objects_then_statuses_then_events(bench
     )
 
     assert bench.writes == [
-        ("apply_status", "Model", "fraud", "risk", {"stages": []}, {"resourceVersion": "41"}),
+        ("replace_status", "Model", "fraud", "risk", {"stages": []}, "41"),
         ("apply", "Service", "fraud-production", placed(SERVICE)),
         ("apply", "Service", "fraud-staging", placed(STAGING)),
         ("apply", "ConfigMap", "fraud-production", placed(CONFIG)),
         ("create", "Deployment", "fraud-production-a1", placed(DEPLOYMENT)),
-        ("apply_status", "ModelVersion", "fraud-7", "risk", {"digest": "sha256:00"}, {"resourceVersion": "70"}),
+        ("replace_status", "ModelVersion", "fraud-7", "risk", {"digest": "sha256:00"}, "70"),
         ("create", "Event", EVENT),
     ]
     assert bench.world.reports == [
@@ -141,14 +141,14 @@ async def test_commit_then_services_then_objects_then_statuses_then_events(bench
 
 
 async def test_nothing_follows_a_commit_that_came_too_late(bench: Bench) -> None:
-    bench.writer.on("apply_status", "Model", "fraud", ConflictError("apply status of Model risk/fraud", "newer", 409))
+    bench.writer.on("replace_status", "Model", "fraud", ConflictError("apply status of Model risk/fraud", "newer", 409))
     bench.writer.on("get", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
 
     with pytest.raises(StaleError):
         await bench.execute(commit=COMMIT, actions=(Apply(SERVICE), VERSION_STATUS), events=(NOTE,))
 
     assert bench.writes == [
-        ("apply_status", "Model", "fraud", "risk", {"stages": []}, {"resourceVersion": "41"}),
+        ("replace_status", "Model", "fraud", "risk", {"stages": []}, "41"),
         ("get", "Model", "fraud", "risk"),
     ]
     assert bench.world.reports == [("wrote", "Model", "fraud")], "the next decision is made on the newer Model"
@@ -158,7 +158,7 @@ async def test_nothing_follows_a_commit_that_came_too_late(bench: Bench) -> None
     "error", [ServerError("x", "down", 500), InvalidError("x", "bad", 422), NotFoundError("x", "gone", 404)]
 )
 async def test_nothing_follows_a_commit_that_failed(bench: Bench, error: Exception) -> None:
-    bench.writer.on("apply_status", "Model", "fraud", error)  # type: ignore[arg-type]
+    bench.writer.on("replace_status", "Model", "fraud", error)  # type: ignore[arg-type]
 
     with pytest.raises(type(error)):
         await bench.execute(commit=COMMIT, actions=(Apply(SERVICE),), events=(NOTE,))
@@ -167,7 +167,7 @@ async def test_nothing_follows_a_commit_that_failed(bench: Bench, error: Excepti
 
 
 async def test_a_service_that_fails_ends_the_turn_and_the_commit_is_told(bench: Bench) -> None:
-    bench.writer.on("apply_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
+    bench.writer.on("replace_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
     bench.writer.on("apply", "Service", "fraud-production", ServerError("apply Service risk/x", "down", 503))
     bench.writer.on("create", "Event", "VersionPromoted", {})
 
@@ -175,7 +175,7 @@ async def test_a_service_that_fails_ends_the_turn_and_the_commit_is_told(bench: 
         await bench.execute(commit=COMMIT, actions=(Apply(SERVICE), Apply(STAGING), VERSION_STATUS), events=(NOTE,))
 
     assert [call[:2] for call in bench.writes] == [
-        ("apply_status", "Model"),
+        ("replace_status", "Model"),
         ("apply", "Service"),
         ("create", "Event"),
     ]
@@ -186,7 +186,7 @@ async def test_another_failure_does_not_keep_the_rest_from_being_written(bench: 
     busy = TooManyRequestsError("apply status", "later", 429, retry_after=7)
     bench.writer.on("create", "Deployment", "fraud-production-a1", refused)
     bench.writer.on("create", "Job", "fraud-verify-x", JOB)
-    bench.writer.on("apply_status", "ModelVersion", "fraud-7", busy)
+    bench.writer.on("replace_status", "ModelVersion", "fraud-7", busy)
 
     with pytest.raises(WritesFailedError) as failed:
         await bench.execute(actions=(Create(DEPLOYMENT), Create(JOB), VERSION_STATUS))
@@ -234,7 +234,7 @@ async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench:
         (Patch("Deployment", "x", {"spec": {}}), "patch", NotFoundError("patch", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", NotFoundError("delete", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", ConflictError("delete", "another uid", 409)),
-        (ApplyStatus("Deployment", "x", "uid-7", {}), "apply_status", NotFoundError("apply", "gone", 404)),
+        (ApplyStatus("Deployment", "x", "uid-7", {}), "replace_status", NotFoundError("apply", "gone", 404)),
         (Apply(manifest("Deployment", "x")), "apply", ConflictError("apply", "uid mismatch", 409)),
         (Create(manifest("Deployment", "x")), "create", NamespaceTerminatingError("create", "terminating", 403)),
     ],
@@ -256,7 +256,7 @@ async def test_a_deployment_is_scaled_by_one_patch(bench: Bench) -> None:
 
     await bench.execute(actions=(Patch("Deployment", "fraud-production-a1", body),))
 
-    assert bench.writes == [("patch", "Deployment", "fraud-production-a1", "risk", body, "")]
+    assert bench.writes == [("patch", "Deployment", "fraud-production-a1", "risk", body)]
     assert bench.world.reports == [("wrote", "Deployment", "fraud-production-a1")]
 
 
@@ -294,8 +294,8 @@ async def test_a_repeated_event_counts_up(bench: Bench) -> None:
     await bench.execute(events=(NOTE,))
 
     assert bench.writes[1:] == [
-        ("patch", "Event", name, "risk", {"count": 2, "lastTimestamp": "2026-11-21T08:00:00Z"}, ""),
-        ("patch", "Event", name, "risk", {"count": 3, "lastTimestamp": "2026-11-21T08:00:00Z"}, ""),
+        ("patch", "Event", name, "risk", {"count": 2, "lastTimestamp": "2026-11-21T08:00:00Z"}),
+        ("patch", "Event", name, "risk", {"count": 3, "lastTimestamp": "2026-11-21T08:00:00Z"}),
     ]
 
 
@@ -347,7 +347,7 @@ async def test_statuses_beyond_a_turns_worth_are_left_for_the_next(bench: Bench)
     for name in names:
         bench.world.objects["ModelVersion", name] = VERSION
     for name in names[:STATUSES_A_TURN]:
-        bench.writer.on("apply_status", "ModelVersion", name, VERSION)
+        bench.writer.on("replace_status", "ModelVersion", name, VERSION)
     bench.writer.on("create", "Job", "fraud-verify-x", JOB)
     statuses = tuple(ApplyStatus("ModelVersion", name, "uid-7", {}) for name in names)
 

@@ -166,7 +166,7 @@ def test_a_model_written_meanwhile_is_decided_on_again_at_once() -> None:
 
     async def scenario(yard: Yard) -> None:
         yard.see(model(rv=1), version("1", settled=True))
-        yard.writer.on("apply_status", "Model", "fraud", ConflictError("apply", "newer", 409))
+        yard.writer.on("replace_status", "Model", "fraud", ConflictError("apply", "newer", 409))
         yard.writer.on("get", "Model", "fraud", model(rv=2))
         await yard.work_for(1000)
 
@@ -231,7 +231,7 @@ def test_a_crash_of_one_model_is_not_another_models_problem() -> None:
 def test_a_model_deleted_during_its_turn_is_left_alone() -> None:
     async def scenario(yard: Yard) -> None:
         yard.see(model())
-        yard.writer.on("apply_status", "Model", "fraud", NotFoundError("apply", "gone", 404))
+        yard.writer.on("replace_status", "Model", "fraud", NotFoundError("apply", "gone", 404))
         await yard.work_for(1000)
 
     assert yard(one_by_one(Plan(commit=Commit("fraud", "1", {}))), scenario).moments == [0]
@@ -262,7 +262,7 @@ def test_statuses_left_for_the_next_turn_are_decided_on_then(monkeypatch: pytest
         for number in range(5):
             told = version(str(number), rv=2, settled=True)
             told["status"]["told"] = True
-            yard.writer.on("apply_status", "ModelVersion", f"fraud-{number}", told)
+            yard.writer.on("replace_status", "ModelVersion", f"fraud-{number}", told)
         await yard.work_for(10)
 
     yard(decide, scenario)
@@ -319,7 +319,7 @@ def test_what_was_done_is_counted_after_it_was_done() -> None:
 
     async def scenario(yard: Yard) -> None:
         yard.see(known)
-        yard.writer.on("apply_status", "Model", "fraud", model(rv=2))
+        yard.writer.on("replace_status", "Model", "fraud", model(rv=2))
         yard.writer.on("apply", "Service", "s", managed("Service", "s", 3))
         yard.writer.on("create", "Event", "VersionPromoted", {})
         await yard.work_for(1)
