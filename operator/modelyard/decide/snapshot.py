@@ -38,6 +38,7 @@ class Snapshot:
     rollbacks: tuple[Obj, ...] = ()
     """Rollbacks of this Model without a final Applied condition, and those just changed."""
     approvals: tuple[Obj, ...] = ()
+    """Approvals of the versions above, and those just changed."""
     deployments: Mapping[str, Obj] = field(default_factory=dict)
     jobs: Mapping[str, Obj] = field(default_factory=dict)
     services: Mapping[str, Obj] = field(default_factory=dict)
@@ -51,3 +52,7 @@ class Snapshot:
     free_verifications: int = 4
     """How many more verification Jobs may run in the namespace now."""
     helper: HelperPods = field(default_factory=lambda: HelperPods(image="modelyard"))
+    admission: bool = False
+    """Whether the admission policies are installed: only then it is known who made an Approval or a request."""
+    shared_accounts: frozenset[str] = frozenset()
+    """Names of users that stand for many people, such as a GitOps tool's."""

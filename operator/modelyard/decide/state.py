@@ -6,8 +6,8 @@ moment and is made again.
 
 A request goes through:
 
-    placed -> verifying -> deploying -> serving -> standing by -> serving ...
-       \\_________\\____________\\__________\\____________\\__________ ended (never resumes)
+    placed -> verifying -> checking -> deploying -> approved -> serving -> standing by -> serving ...
+       \\_________\\___________\\___________\\___________\\__________\\____________\\__________ ended (never resumes)
 """
 
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ ENDED_REQUESTS_KEPT = 10
 OPEN_REQUESTS_KEPT = 200
 """Never-served requests a stage works through; with them a status stays far below what etcd takes."""
 ROLLBACKS_KEPT = 20
+VOIDED_KEPT = 200
 
 
 class Step(StrEnum):
@@ -31,6 +32,8 @@ class Step(StrEnum):
     QUEUED = "Queued"
     VERIFYING = "Verifying"
     HELD = "Held"
+    CHECKING = "Checking"
+    AWAITING_APPROVAL = "AwaitingApproval"
     DEPLOYING = "Deploying"
     SWITCHING = "Switching"
     SERVING = "Serving"
@@ -52,10 +55,20 @@ class Cause(StrEnum):
     ROLLED_BACK = "RolledBack"
     SUCCEEDED = "Succeeded"
     RECONFIGURED = "Reconfigured"
+    UNDONE = "Undone"
     SUSPENDED = "Suspended"
     RESUMED = "Resumed"
     PAUSED = "Paused"
     UNPAUSED = "Unpaused"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an open request stands, for people to read."""
+
+    step: Step
+    reason: str
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,9 @@ class Request:
     requested_at: datetime | None = None
     reason: str = ""
     """The requester's own words (annotation modelyard.dev/reason)."""
+    retry: str = ""
+    """The last value of modelyard.dev/retry seen while it was open; another one makes a Failed request anew."""
+    retried_by: str = ""
     served: bool = False
     """Whether it ever carried the stage."""
     ended: str = ""
@@ -84,6 +100,11 @@ class Request:
     def is_open(self) -> bool:
         """Whether it can still carry the stage."""
         return not self.ended
+
+    @property
+    def attempt_id(self) -> str:
+        """Identity of the attempt: the same request, retried, is another attempt."""
+        return f"{self.id}~{self.retry}" if self.retry else self.id
 
     def end(self, step: Step, reason: str, message: str, now: datetime) -> "Request":
         """The same request, ended; one that ended before stays as it was."""
@@ -105,9 +126,18 @@ class Revision:
     sequence: int = 0
     """The stage's counter when it last took the stage."""
     good: bool = False
+    """Whether it carried the stage, passed its AfterTraffic gates, and was not undone or rolled away from since."""
     served_from: datetime | None = None
     served_until: datetime | None = None
     warm_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Why a stage is to go back to its last good revision."""
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -129,6 +159,13 @@ class Current:
     """A revision that the present template would make of this version and that is not to be tried (again)."""
     held_reason: str = ""
     held_message: str = ""
+    replaced: Revision | None = None
+    """What the stage served before: the incumbent that AfterTraffic gates compare with."""
+    on_trial: bool = False
+    """Whether its AfterTraffic gates have not all passed yet; it is good once they have."""
+    undo: Undo | None = None
+    """Set when one of them said no. The stage goes back as soon as a good revision's pods are ready; with none it
+    serves on."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +202,17 @@ class HandledRollback:
 
 
 @dataclass(frozen=True)
+class Voided:
+    """Approvals of a version that was rejected or rolled back do not count when made up to that moment."""
+
+    at: datetime
+    step: str
+    """Rejected or RolledBack."""
+    version: str = ""
+    """Empty: any version. Stands for the oldest entries when there are too many."""
+
+
+@dataclass(frozen=True)
 class BytesCheck:
     """The last daily look whether a cold rollback target's bytes still exist."""
 
@@ -186,6 +234,8 @@ class StageState:
     revisions: tuple[Revision, ...] = ()
     rollback: PendingRollback | None = None
     handled_rollbacks: tuple[HandledRollback, ...] = ()
+    voided: tuple[Voided, ...] = ()
+    """Outlives requests, versions and Rollbacks: the Approvals do too."""
     bytes_check: BytesCheck | None = None
     paused: bool = False
     suspended: bool = False

@@ -1,12 +1,14 @@
 """The snapshot with its Model's spec understood, and the time: what every question inside a decision is asked of."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from modelyard.api import names
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.spec import StageSpec, parse_stages
+from modelyard.decide.state import ModelState
 from modelyard.decide.versions import Version
 
 
@@ -20,13 +22,17 @@ class World:
     stages: tuple[StageSpec, ...]
     versions: Mapping[str, Version]
     """ModelVersions of the snapshot, by version."""
+    approvals: Mapping[tuple[str, str], tuple[Obj, ...]] = field(default_factory=dict)
+    """Approvals of the snapshot by version and stage, oldest first."""
+    memory: ModelState = field(default_factory=ModelState)
+    """What was remembered of the Model when this decision began."""
 
     @classmethod
     def of(cls, seen: Snapshot, model: Obj, now: datetime) -> "World":
         """Understand a snapshot whose Model exists."""
         found = (Version(obj) for obj in seen.versions.values())
         versions = {v.version: v for v in found if "deletionTimestamp" not in v.obj["metadata"]}
-        return cls(seen, now, model, parse_stages(model), versions)
+        return cls(seen, now, model, parse_stages(model), versions, _by_version_and_stage(seen.approvals))
 
     @property
     def uid(self) -> str:
@@ -46,3 +52,10 @@ class World:
             if wanted.items() <= (pod["metadata"].get("labels") or {}).items()
             and "deletionTimestamp" not in pod["metadata"]
         )
+
+
+def _by_version_and_stage(approvals: Iterable[Obj]) -> dict[tuple[str, str], tuple[Obj, ...]]:
+    found: dict[tuple[str, str], list[Obj]] = defaultdict(list)
+    for obj in sorted(approvals, key=lambda a: (a["metadata"]["creationTimestamp"], a["metadata"]["uid"])):
+        found[obj["spec"]["version"], obj["spec"]["stage"]].append(obj)
+    return {key: tuple(objects) for key, objects in found.items()}
