@@ -314,5 +314,7 @@ class EventReason(StrEnum):
     """An Approval does not count; the message says why and what to do."""
     VERSION_REJECTED = "VersionRejected"
     """Somebody entitled rejected a version; their comment is in the message."""
+    STATE_RECOVERED = "StateRecovered"
+    """A Model had lost its status; where its stages point was taken up again from their Services and ConfigMaps."""
     WRITE_REFUSED = "WriteRefused"
     """The API server refused a write for good; the message says which and why."""

@@ -48,7 +48,8 @@ def decide(seen: Snapshot, now: datetime) -> Plan:
 def _decide(world: World, model: Obj) -> Plan:
     before = ModelState.parse(model.get("status") or {})
     fresh = not before.stages
-    state = recovery.recover(world, before) if fresh else before
+    recovered = recovery.recover(world, before) if fresh else None
+    state = recovered or before
     for spec in world.stages:
         known = state.stages.get(spec.name) or StageState(spec.name)
         state = state.with_stage(requests.register(world, spec, known))
@@ -75,7 +76,7 @@ def _decide(world: World, model: Obj) -> Plan:
     return Plan(
         commit=Commit(world.seen.name, model["metadata"]["resourceVersion"], status) if changed else None,
         actions=tuple(actions),
-        events=tuple(events.events(world, before, state, transitions, version_writes)),
+        events=tuple(events.events(world, recovered or before, state, transitions, version_writes, recovered=recovered)),
         look_again_at=_look_again_at(world, verified, outcomes),
         waits_for_verification=verified.waits_for_slot,
     )

@@ -26,8 +26,12 @@ def events(
     after: ModelState,
     transitions: Iterable[Transition],
     statuses: Iterable[ApplyStatus],
+    *,
+    recovered: ModelState | None,
 ) -> Iterator[EventNote]:
-    """Everything that happened in this decision, in order."""
+    """Everything that happened in this decision, in order. `recovered`: what was found of a status that was lost."""
+    if recovered:
+        yield from _of_recovery(world, recovered)
     for transition in transitions:
         yield from _of_transition(world, transition)
     for stage in after.stages.values():
@@ -36,6 +40,14 @@ def events(
     for write in statuses:
         if write.kind == "ModelVersion":
             yield from _of_version(world, write)
+
+
+def _of_recovery(world: World, recovered: ModelState) -> Iterator[EventNote]:
+    pointers = [(stage.name, stage.current) for stage in recovered.stages.values() if stage.current]
+    if pointers:
+        found = ", ".join(f"{name}={current.version} (sequence {current.sequence})" for name, current in pointers)
+        text = f"the status was lost; taken up again from the stages' own objects: {found}; what served serves on"
+        yield _on_model(world, "Warning", EventReason.STATE_RECOVERED, text)
 
 
 def _of_transition(world: World, moved: Transition) -> Iterator[EventNote]:

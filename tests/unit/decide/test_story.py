@@ -450,10 +450,14 @@ class TestLostState:
         cluster.settle(100)
         assert cluster.live() == "2"
         pointed = len(cluster.pointed)
+        told = len(cluster.events)
         for kind, name in list(cluster.objects):
             if kind in wiped:
                 cluster.wipe_status(kind, name)
         cluster.settle(100)
+        recovered = [note for note in cluster.events[told:] if note[1] == "StateRecovered"]
+        assert len(recovered) == ("Model" in wiped)
+        assert all("production=2 (sequence 4)" in message for _, _, message in recovered)
         assert cluster.live() == "2"
         assert len(set(cluster.pointed[pointed:])) == 1
         assert cluster.request("3")[0] == "RolledBack"
