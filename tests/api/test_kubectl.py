@@ -33,7 +33,10 @@ SHOWN = {
         },
     ),
     "ModelVersion": (
-        {"stage": "staging", "request": {"step": "Deploying", "reason": "Fetching", "requestedBy": "alice"}},
+        {
+            "stage": "staging", "request": {"step": "Deploying", "requestedBy": "alice"},
+            "conditions": [condition("Ready", "Fetching")],
+        },
         {
             "NAME": "fraud-7", "MODEL": "fraud", "VERSION": "7", "WANTED": "production", "STAGE": "staging",
             "STEP": "Deploying", "REASON": "Fetching", "BY": "alice", "AGE": r"\d+\w+",

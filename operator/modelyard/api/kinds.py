@@ -95,12 +95,14 @@ class ModelVersion(Kind):
         Column("Wanted", ".spec.stage", "The stage asked for."),
         Column("Stage", ".status.stage", "The furthest stage it carries."),
         Column("Step", ".status.request.step", "How far the request has come."),
-        Column("Reason", ".status.request.reason", "Why it is there."),
+        Column(
+            "Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is there, or what verification found."
+        ),
         Column("By", ".status.request.requestedBy", "Who asked."),
         _AGE,
         Column("Digest", ".status.digest", "Digest of the bytes.", wide=True),
         Column("Format", ".status.artifact.format", "Format of the files.", wide=True),
-        Column("Message", ".status.request.message", "Why it is there, as a sentence.", wide=True),
+        Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The same as a sentence.", wide=True),
     )
     selectable = (".spec.model", ".spec.version", ".spec.stage")
     rules: ClassVar[tuple[Rule, ...]] = (

@@ -111,6 +111,8 @@ class VersionReason(StrEnum):
     """The API server refuses the pods (quota, Pod Security, admission)."""
     WAITING_FOR_PODS = "WaitingForPods"
     """Pods run and are not all ready."""
+    SWITCHING = "Switching"
+    """It carries the stage; the Service's endpoints are not yet its pods alone."""
     SERVING = "Serving"
     """It carries the stage."""
     STANDING_BY = "StandingBy"

@@ -76,7 +76,9 @@ def _decide(world: World, model: Obj) -> Plan:
     return Plan(
         commit=Commit(world.seen.name, model["metadata"]["resourceVersion"], status) if changed else None,
         actions=tuple(actions),
-        events=tuple(events.events(world, recovered or before, state, transitions, version_writes, recovered=recovered)),
+        events=tuple(
+            events.events(world, recovered or before, state, transitions, version_writes, recovered=recovered)
+        ),
         look_again_at=_look_again_at(world, verified, outcomes),
         waits_for_verification=verified.waits_for_slot,
     )

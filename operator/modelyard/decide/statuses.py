@@ -123,6 +123,8 @@ def _standing(stage: StageState, outcome: StageOutcome | None, request: Request)
     if request.ended:
         return Standing(Step(request.ended), request.ended_reason, request.ended_message)
     if stage.current and stage.current.request_id == request.id:
+        if stage.current.effective_since is None:
+            return Standing(Step.SWITCHING, VersionReason.SWITCHING, "the Service's endpoints are about to follow")
         return Standing(Step.SERVING, VersionReason.SERVING)
     if outcome is None:
         return Standing(Step.HELD, VersionReason.STAGE_UNKNOWN, f"stage {stage.name!r} was taken out of the Model")

@@ -40,6 +40,15 @@ def test_first_version_is_verified_deployed_and_served(cluster: Cluster) -> None
     assert (summary["live"], summary["stages"]) == ("1", "production=1")
 
 
+def test_a_promotion_is_told_step_by_step(cluster: Cluster) -> None:
+    promote(cluster, "1")
+    cluster.version("2")
+    steps = []
+    while cluster.step():
+        steps.append(cluster.request("2")[0])
+    assert list(dict.fromkeys(steps)) == ["Verifying", "Deploying", "Switching", "Serving"]
+
+
 def test_a_world_at_rest_asks_for_nothing(cluster: Cluster) -> None:
     promote(cluster, "1", "2")
     cluster.settle(20)
