@@ -46,6 +46,7 @@ BAD_VALUES: dict[str, Any] = {
     "caBundle is PEM": "MIIB",
     "replicas is at least 1": 0,
     "this release reads artifacts from S3 only": "gs://models/fraud/7/",
+    "the bucket of an s3 URI is": "s3://Models/fraud/7/",
     "an s3 URI names": "s3://models",
     "each stage needs a Service": [
         {"name": "staging", "serving": {"serviceName": "fraud"}},
@@ -99,6 +100,15 @@ OBJECT_CASES = [
         with_(_VERSION, ("metadata", "name"), "fraud-v7"),
         "metadata.name",
         "metadata.name has to be <spec.model>-<spec.version>, so that no two objects claim one version",
+    ),
+    Broken(
+        with_(
+            _MODEL,
+            ("spec", "stages"),
+            [{"name": "staging"}, {"name": "production", "serving": {"serviceName": "fraud-staging"}}],
+        ),
+        "spec.stages",
+        "each stage has a Service of its own; one stage's serving.serviceName is another's default, <model>-<stage>",
     ),
     Broken(
         without(_MODEL, ("spec", "serving")),

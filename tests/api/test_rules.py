@@ -45,6 +45,15 @@ _MANY_METRICS = {f"m{number}": number for number in range(501)}
         pytest.param("Model", (*_STAGE, "version"), "2025-11-15.rc1", id="a version of dots and dashes"),
         pytest.param("Model", (*_STAGE, "gates", 0), {"name": "auc", "checks": ["true"]}, id="a gate without a job"),
         pytest.param("Model", ("spec", "serving", "keepWarm"), {"for": "0s"}, id="nothing is kept warm"),
+        pytest.param(
+            "Model",
+            ("spec", "stages"),
+            [
+                {"name": "staging", "serving": {"serviceName": "other-production"}},
+                {"name": "production", "serving": {"serviceName": "fraud-production"}},
+            ],
+            id="a Service called as another model's default, or as the stage's own",
+        ),
         pytest.param("ModelVersion", (*_ARTIFACT, "uri"), "s3://models/fraud/7.onnx", id="one object"),
         pytest.param("ModelVersion", (*_ARTIFACT, "uri"), "s3://models/", id="a bucket as a whole"),
         pytest.param("ModelVersion", (*_ARTIFACT, "uri"), "s3://my.bucket-1/a b/ü+%20/", id="a key of any characters"),
@@ -70,7 +79,7 @@ def test_what_is_allowed(judge: Registry, kind: str, path: Path, value: Any) -> 
             "s3://": "an s3 URI names a bucket and a path in it",
             "s3:///fraud/": "an s3 URI names a bucket and a path in it",
             "s3://models//fraud/": "an s3 URI names a bucket and a path in it",
-            "s3://Models/fraud/": "an s3 URI names a bucket and a path in it",
+            "s3://Models/fraud/": "the bucket of an s3 URI is 3-63 lower-case letters",
             "s3://models/fraud\n/": "an s3 URI names a bucket and a path in it",
         }.items()
     ]

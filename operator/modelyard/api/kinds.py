@@ -57,6 +57,17 @@ class Kind(ApiType):
 _AGE = Column("Age", ".metadata.creationTimestamp", "When the object was created.", "date")
 
 
+_NO_SERVICE_TWICE = Rule(
+    # A concatenation with metadata.name would exceed the budget of a rule: its length is not known beforehand.
+    "!has(self.spec.stages) || self.spec.stages.all(a, !has(a.serving) || !has(a.serving.serviceName) || "
+    "self.spec.stages.all(b, a.name == b.name || has(b.serving) && has(b.serving.serviceName) || "
+    "!a.serving.serviceName.endsWith('-' + b.name) || self.metadata.name != "
+    "a.serving.serviceName.substring(0, a.serving.serviceName.size() - b.name.size() - 1)))",
+    "each stage has a Service of its own; one stage's serving.serviceName is another's default, <model>-<stage>",
+    ".spec.stages",
+)
+
+
 class Model(Kind):
     """A machine-learning model: who owns it, how it is served, and the stages that its versions go through."""
 
@@ -76,6 +87,7 @@ class Model(Kind):
             f"self.metadata.name.size() <= {MODEL_NAME_LIMIT} && self.metadata.name.matches('{MODEL_NAME}')",
             f"metadata.name: {MODEL_NAME_MESSAGE}",
         ),
+        _NO_SERVICE_TWICE,
     )
 
     spec: ModelSpec

@@ -30,8 +30,12 @@ _S3_ONLY = Rule(
     "self.startsWith('s3://')",
     "this release reads artifacts from S3 only: s3://BUCKET/FOLDER/ for a folder or s3://BUCKET/KEY for one object",
 )
+_S3_BUCKET = Rule(
+    r"!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$')",
+    "the bucket of an s3 URI is 3-63 lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
+)
 _S3_SHAPE = Rule(
-    r"!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^/].*)?$')",
+    r"!self.startsWith('s3://') || self.matches('^s3://[^/]+/([^/].*)?$')",
     "an s3 URI names a bucket and a path in it: s3://BUCKET/FOLDER/ for a folder or s3://BUCKET/KEY for one object",
 )
 
@@ -89,7 +93,10 @@ class Artifact(ApiType):
     )
 
     uri: (
-        Annotated[str, Field(min_length=1, max_length=1500, json_schema_extra=validated(_S3_ONLY, _S3_SHAPE))] | None
+        Annotated[
+            str, Field(min_length=1, max_length=1500, json_schema_extra=validated(_S3_ONLY, _S3_BUCKET, _S3_SHAPE))
+        ]
+        | None
     ) = None
     """Where the bytes lie. A folder ends in a slash, as in s3://models/fraud/7/; without one it is a single object."""
     external: External | None = None
