@@ -139,10 +139,12 @@ class Approval(Kind):
         Column("Version", ".spec.version", "The version that is judged."),
         Column("Stage", ".spec.stage", "The stage it is judged for."),
         Column("Decision", ".spec.decision", "Approve or Reject."),
+        Column("By", ".status.by", "Who made it."),
         Column("Counted", ".status.conditions[?(@.type=='Counted')].status", "Whether it counts."),
         Column("Reason", ".status.conditions[?(@.type=='Counted')].reason", "Why, or why not."),
         _AGE,
         Column("Comment", ".spec.comment", "Why the person decided so.", wide=True),
+        Column("Message", ".status.conditions[?(@.type=='Counted')].message", "Why, as a sentence.", wide=True),
     )
     selectable = (".spec.model", ".spec.version", ".spec.stage")
 

@@ -182,6 +182,8 @@ class ModelSpec(ApiType):
     """What is asked of every artifact of the model."""
     serving: Serving | None = None
     """How the model is served; a model without it has no server (batch, embedded)."""
+    require_reason: bool | None = None
+    """Whether every stage change has to give a reason, in the annotation modelyard.dev/reason. Default: false."""
     stages: (
         Annotated[
             list[Stage],

@@ -141,13 +141,34 @@ class GateResult(OpenType):
     """What it said."""
 
 
-class ApprovalCount(OpenType):
-    """Whose consent the request has."""
+class IgnoredApproval(OpenType):
+    """An Approval that does not count."""
 
+    name: str
+    """Name of the Approval."""
+    by: str | None = None
+    """Who made it, where that is known."""
+    reason: str | None = None
+    """Why it does not count, as one CamelCase word; its own status says it as a sentence."""
+
+
+class ApprovalCount(OpenType):
+    """Whose consent the request has, at the first stage on its way that still wants some."""
+
+    stage: str | None = None
+    """The stage that the approvals are for."""
     required: int | None = None
     """How many distinct people have to approve."""
     approved_by: list[str] | None = None
     """Who approved so far."""
+    missing: int | None = None
+    """How many more people have to approve."""
+    expired: list[str] | None = None
+    """Whose consent has expired and was not renewed."""
+    ignored: list[IgnoredApproval] | None = None
+    """Approvals that do not count, the newest ten."""
+    command: str | None = None
+    """The line that approves, to be copied into a shell."""
 
 
 class ModelVersionStatus(Status):
@@ -176,6 +197,8 @@ class ModelVersionStatus(Status):
 class ApprovalStatus(Status):
     """Whether the Approval counts. Written by the operator alone."""
 
+    by: str | None = None
+    """Who made it, where the admission policies say so."""
     conditions: Conditions | None = None
     """Counted: the verdict counts for the version's request; otherwise why not."""
 

@@ -26,6 +26,15 @@ class HelperPods:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What of the operator's settings decisions look at: part of every Snapshot."""
+
+    helper: HelperPods
+    admission: bool = False
+    shared_accounts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One Model with its versions and everything made for it."""
 

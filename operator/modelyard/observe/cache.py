@@ -47,6 +47,8 @@ class Holding:
     live: set[str] = field(default_factory=set)
     """Names of ModelVersions whose state can still change."""
     open_rollbacks: set[str] = field(default_factory=set)
+    approvals: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Names of Approvals, by the version that they judge."""
     changed: set[tuple[str, str]] = field(default_factory=set)
     """(kind, name) of what changed since the last snapshot; a settled version is shown once after a change."""
     conflicts: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -157,6 +159,8 @@ class Cache:
         holding = self._holdings.setdefault(key, Holding())
         if address.kind == "Model" and address not in self._objects:
             holding.show_all = True  # its versions waited for it
+        if address.kind == "Approval" and address in self._objects:
+            _unlist(holding, self._objects[address])  # a namesake may judge another version
         self._objects[address] = obj
         holding.objects[address.kind][address.name] = obj
         holding.changed.add((address.kind, address.name))
@@ -167,20 +171,28 @@ class Cache:
                 _keep(holding.live, address.name, not self._settled(obj))
             case "Rollback":
                 _keep(holding.open_rollbacks, address.name, not is_answered(obj))
+            case "Approval":
+                holding.approvals[obj["spec"]["version"]].add(address.name)
             case "Job":
                 self._slots.running(address.namespace, address.name, is_running_verification(obj))
 
     def _forget(self, address: Address) -> tuple[Key, ...]:
-        key = key_of(self._objects.pop(address))
+        gone = self._objects.pop(address)
+        key = key_of(gone)
         if key is None or (holding := self._holdings.get(key)) is None:
             return ()
         holding.objects[address.kind].pop(address.name, None)
-        holding.live.discard(address.name)
-        holding.open_rollbacks.discard(address.name)
-        if address.kind == "Model":
-            holding.show_all = True
-        if address.kind == "Job":
-            self._slots.running(address.namespace, address.name, False)
+        match address.kind:
+            case "Model":
+                holding.show_all = True
+            case "ModelVersion":
+                holding.live.discard(address.name)
+            case "Rollback":
+                holding.open_rollbacks.discard(address.name)
+            case "Approval":
+                _unlist(holding, gone)
+            case "Job":
+                self._slots.running(address.namespace, address.name, False)
         if holding.is_empty:
             del self._holdings[key]
         return (key,)
@@ -189,6 +201,13 @@ class Cache:
 def is_answered(rollback: Obj) -> bool:
     """Whether a Rollback's outcome is final."""
     return (rollback.get("status") or {}).get("outcome") in ("Applied", "Refused")
+
+
+def _unlist(holding: Holding, approval: Obj) -> None:
+    version = approval["spec"]["version"]
+    holding.approvals[version].discard(approval["metadata"]["name"])
+    if not holding.approvals[version]:
+        del holding.approvals[version]
 
 
 def _keep(names: set[str], name: str, keep: bool) -> None:

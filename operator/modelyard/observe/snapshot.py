@@ -1,30 +1,31 @@
 """Building the Snapshot of one Model out of the cache.
 
 The reconciler calls it once a turn. It costs the same whether a Model has ten or ten thousand versions: settled
-versions are left out unless the Model's status names them or they have just changed.
+versions are left out unless the Model's status names them or they have just changed, and with them their Approvals.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from modelyard.decide.snapshot import HelperPods, Obj, Snapshot
+from modelyard.decide.snapshot import Obj, Settings, Snapshot
 from modelyard.observe.cache import Cache, Holding
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 
 
-def take_snapshot(cache: Cache, slots: Slots, helper: HelperPods, key: Key, now: datetime) -> Snapshot:
+def take_snapshot(cache: Cache, slots: Slots, settings: Settings, key: Key, now: datetime) -> Snapshot:
     """Say all that a decision on this Model needs, and start counting changes anew."""
     holding = cache.holding(key)
     objects = holding.objects
     holding.conflicts = {taken: until for taken, until in holding.conflicts.items() if until > now}
+    versions = _versions(key, holding)
     snapshot = Snapshot(
         namespace=key.namespace,
         name=key.model,
         model=holding.model,
-        versions=_versions(key, holding),
+        versions=versions,
         rollbacks=tuple(_rollbacks(holding)),
-        approvals=tuple(objects["Approval"].values()),
+        approvals=tuple(_approvals(holding, versions)),
         deployments=dict(objects["Deployment"]),
         jobs=dict(objects["Job"]),
         services=dict(objects["Service"]),
@@ -34,7 +35,9 @@ def take_snapshot(cache: Cache, slots: Slots, helper: HelperPods, key: Key, now:
         conflicts=frozenset(holding.conflicts),
         refusals=dict(holding.refusals),
         free_verifications=slots.free(key.namespace),
-        helper=helper,
+        helper=settings.helper,
+        admission=settings.admission,
+        shared_accounts=settings.shared_accounts,
     )
     holding.changed.clear()
     holding.show_all = False
@@ -48,7 +51,26 @@ def _versions(key: Key, holding: Holding) -> Mapping[str, Obj]:
     shown = set(holding.live)
     shown.update(name for kind, name in holding.changed if kind == "ModelVersion")
     shown.update(f"{key.model}-{version}" for version in _named_in_status(holding.model))
+    shown.update(f"{key.model}-{version}" for version in _judged_anew(holding))
     return {name: versions[name] for name in sorted(shown) if name in versions}
+
+
+def _approvals(holding: Holding, versions: Mapping[str, Obj]) -> Iterator[Obj]:
+    approvals = holding.objects["Approval"]
+    if holding.show_all or _is_ahead_of_status(holding.model):
+        yield from approvals.values()
+        return
+    shown = _judged_anew(holding)
+    shown.update(obj["spec"]["version"] for obj in versions.values())
+    for version in sorted(shown):
+        yield from (approvals[name] for name in sorted(holding.approvals.get(version, ())))
+
+
+def _judged_anew(holding: Holding) -> set[str]:
+    """Versions of which an Approval was made or changed since the last look."""
+    approvals = holding.objects["Approval"]
+    names = (name for kind, name in holding.changed if kind == "Approval" and name in approvals)
+    return {approvals[name]["spec"]["version"] for name in names}
 
 
 def _rollbacks(holding: Holding) -> Iterator[Obj]:

@@ -104,7 +104,7 @@ class Operator:
                 executor=Executor(client, events, self._feed, self._leave_unless_leading),
                 events=events,
                 decide=brain.decide,
-                helper=config.helper_pods.as_decided_on(),
+                settings=config.as_decided_on(),
                 metrics=metrics,
                 clock=_now,
             )

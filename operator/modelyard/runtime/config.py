@@ -38,7 +38,7 @@ class HelperPods(_Settings):
     run_as_user: Annotated[int, Field(ge=1)] | None = 65532
 
     def as_decided_on(self) -> snapshot.HelperPods:
-        """The same, as part of every Snapshot."""
+        """The same, as decisions know it."""
         return snapshot.HelperPods(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
@@ -63,6 +63,15 @@ class Config(_Settings):
     sweep_interval: Annotated[float, Field(ge=10)] = 300
     """Seconds between two comparisons of the cache with the API server."""
     helper_pods: HelperPods = HelperPods()
+    admission: bool = False
+    """Whether the admission policies are installed, which alone say who made an Approval or a request: without them no
+    Approval counts."""
+    shared_accounts: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Users that stand for many people, such as a GitOps tool's: never an approver, nor a requester that is known."""
+
+    def as_decided_on(self) -> snapshot.Settings:
+        """What decisions look at, for every Snapshot."""
+        return snapshot.Settings(self.helper_pods.as_decided_on(), self.admission, frozenset(self.shared_accounts))
 
     @classmethod
     def read(cls, path: Path | None) -> Self:

@@ -15,7 +15,7 @@ from datetime import datetime
 from modelyard.api.names import LABEL_JOB
 from modelyard.api.reasons import EventReason
 from modelyard.decide.plan import Create, EventNote, Plan
-from modelyard.decide.snapshot import HelperPods, Obj, Snapshot
+from modelyard.decide.snapshot import Obj, Settings, Snapshot
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import Executor, StaleError, WritesFailedError
 from modelyard.kube.errors import AbsentError, KubeError, TransientError
@@ -52,7 +52,7 @@ class Parts:
     executor: Executor
     events: EventPublisher
     decide: Decide
-    helper: HelperPods
+    settings: Settings
     metrics: Metrics
     clock: Callable[[], datetime]
 
@@ -109,7 +109,7 @@ class Reconciler:
     async def _decide_and_execute(self, key: Key) -> Plan:
         parts = self._parts
         now = parts.clock()
-        snapshot = take_snapshot(parts.cache, parts.slots, parts.helper, key, now)
+        snapshot = take_snapshot(parts.cache, parts.slots, parts.settings, key, now)
         plan = parts.decide(snapshot, now)
         verifications = planned_verifications(plan)
         # No await between the snapshot and the reservation: another worker would count the same slot as free.

@@ -28,6 +28,10 @@ def rollback(name: str, rv: int = 1, *, outcome: str = "", of: str = "fraud") ->
     return obj("Rollback", name, rv, spec={"model": of}, status={"outcome": outcome} if outcome else {})
 
 
+def approval(name: str, version: str, rv: int = 1, *, of: str = "fraud", **more: Any) -> Obj:
+    return obj("Approval", name, rv, spec={"model": of, "version": version, "stage": "production"}, **more)
+
+
 def managed(kind: str, name: str, rv: int = 1, *, of: str = "fraud", job: str = "", **more: Any) -> Obj:
     labels = {"app.kubernetes.io/managed-by": "modelyard", "modelyard.dev/model": of}
     if job:

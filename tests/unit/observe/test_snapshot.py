@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from modelyard.decide.snapshot import HelperPods, Snapshot
+from modelyard.decide.snapshot import HelperPods, Settings, Snapshot
 from modelyard.observe.cache import Cache
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 from modelyard.observe.snapshot import take_snapshot
-from tests.unit.observe.objects import is_settled, managed, model, obj, rollback, verify_job, version
+from tests.unit.observe.objects import approval, is_settled, managed, model, rollback, verify_job, version
 
 FRAUD = Key("risk", "fraud")
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-HELPER = HelperPods(image="modelyard:test")
+SETTINGS = Settings(HelperPods(image="modelyard:test"), admission=True, shared_accounts=frozenset({"argocd"}))
 
 
 class World:
@@ -22,7 +22,7 @@ class World:
         self.cache = Cache(settled=is_settled, slots=self.slots, clock=lambda: 0.0)
 
     def look(self, now: datetime = NOW) -> Snapshot:
-        return take_snapshot(self.cache, self.slots, HELPER, FRAUD, now)
+        return take_snapshot(self.cache, self.slots, SETTINGS, FRAUD, now)
 
 
 @pytest.fixture
@@ -101,6 +101,53 @@ def test_answered_rollbacks_are_shown_once_after_they_changed(world: World) -> N
     assert [each["metadata"]["name"] for each in world.look().rollbacks] == ["open"]
 
 
+def test_approvals_are_shown_with_the_versions_that_they_judge(world: World) -> None:
+    for number in ("3", "98"):
+        world.cache.put(approval(f"yes-{number}", number))
+        world.cache.put(approval(f"no-{number}", number))
+    world.look()
+    assert [each["metadata"]["name"] for each in world.look().approvals] == ["no-98", "yes-98"]
+
+
+def test_a_new_approval_shows_its_version_and_all_that_judge_it(world: World) -> None:
+    world.cache.put(approval("first", "3"))
+    world.look()
+    world.cache.put(approval("second", "3"))
+
+    seen = world.look()
+
+    assert [each["metadata"]["name"] for each in seen.approvals] == ["first", "second"]
+    assert set(seen.versions) == {"fraud-3", "fraud-98", "fraud-99"}
+    assert world.look().approvals == ()
+
+
+def test_a_deleted_approval_is_not_shown_and_a_namesake_may_judge_another_version(world: World) -> None:
+    world.cache.put(approval("a", "98"))
+    world.cache.put(approval("b", "98"))
+    world.cache.remove(approval("a", "98"))
+    world.cache.put(approval("b", "99", rv=2, uid="second"))
+    world.look()
+
+    (seen,) = world.look().approvals
+    assert seen["spec"]["version"] == "99"
+
+
+def test_an_approval_of_a_version_that_does_not_exist_is_shown_once(world: World) -> None:
+    world.look()
+    world.cache.put(approval("early", "1000"))
+
+    assert len(world.look().approvals) == 1
+    assert world.look().approvals == ()
+
+
+def test_an_object_with_a_versions_name_may_go_without_it(world: World) -> None:
+    world.cache.put(approval("fraud-98", "98"))
+    world.look()
+    world.cache.remove(approval("fraud-98", "98"))
+
+    assert set(world.look().versions) == {"fraud-98", "fraud-99"}
+
+
 def test_objects_of_other_models_and_namespaces_are_not_shown(world: World) -> None:
     world.cache.put(managed("Service", "churn-production", of="churn"))
     world.cache.put(managed("Service", "fraud-production", namespace="other"))
@@ -119,7 +166,7 @@ def test_conflicts_are_shown_until_they_are_to_be_looked_at_again(world: World) 
 def test_the_whole_snapshot() -> None:
     world = World()
     world.cache.put(model())
-    world.cache.put(obj("Approval", "yes", 1, spec={"model": "fraud"}))
+    world.cache.put(approval("yes", "1"))
     world.cache.put(managed("Deployment", "fraud-a"))
     world.cache.put(managed("ConfigMap", "fraud-production"))
     world.cache.put(verify_job("fraud-verify-x"))
@@ -137,4 +184,5 @@ def test_the_whole_snapshot() -> None:
     assert [each["spec"] for each in seen.pods] == [{"nodeName": "n1"}]
     assert len(seen.approvals) == len(seen.endpointslices) == 1
     assert seen.free_verifications == 3
-    assert seen.helper is HELPER
+    assert seen.helper is SETTINGS.helper
+    assert (seen.admission, seen.shared_accounts) == (True, {"argocd"})

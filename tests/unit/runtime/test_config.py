@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.decide.snapshot import HelperPods
+from modelyard.decide.snapshot import HelperPods, Settings
 from modelyard.runtime.config import Config, ConfigError
 
 WHOLE: dict[str, Any] = {
@@ -30,6 +30,8 @@ WHOLE: dict[str, Any] = {
         "labels": {"team": "ml"},
         "runAsUser": None,
     },
+    "admission": True,
+    "sharedAccounts": ["argocd"],
 }
 
 
@@ -47,7 +49,7 @@ def test_every_field_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert config.watch_namespaces == ()
     assert (config.lease_namespace, config.lease_name) == ("modelyard-system", "modelyard")
     assert config.identity == "modelyard-0"
-    assert config.helper_pods.as_decided_on() == HelperPods(image="modelyard:dev")
+    assert config.as_decided_on() == Settings(HelperPods(image="modelyard:dev"))
 
 
 def test_the_lease_lives_where_the_pod_lives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelyard.decide.plan import Apply, ApplyStatus, Commit, Create, EventNote, Patch, Plan
-from modelyard.decide.snapshot import HelperPods, Snapshot
+from modelyard.decide.snapshot import HelperPods, Settings, Snapshot
 from modelyard.execute import executor
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import Executor
@@ -52,7 +52,7 @@ class Yard:
                 executor=Executor(self.writer, events, self.feed),
                 events=events,
                 decide=self._decide_and_note,
-                helper=HelperPods(image="modelyard:test"),
+                settings=Settings(HelperPods(image="modelyard:test")),
                 metrics=self.metrics,
                 clock=self.now,
             )
