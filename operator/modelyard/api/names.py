@@ -15,7 +15,8 @@ LABEL_MODEL = f"{GROUP}/model"
 LABEL_VERSION = f"{GROUP}/version"
 LABEL_STAGE = f"{GROUP}/stage"
 LABEL_REVISION = f"{GROUP}/revision"
-LABEL_JOB = f"{GROUP}/job"  # verify | check
+LABEL_JOB = f"{GROUP}/job"  # verify | check | gate
+LABEL_GATE = f"{GROUP}/gate"
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_MODEL}"
 
 # Annotations that users set.
@@ -38,6 +39,8 @@ ANNOTATION_RESTARTED_AT = f"{GROUP}/restarted-at"
 
 DEFAULT_STORAGE_SECRET = "modelyard-storage"
 MODEL_MOUNT = "/mnt/models"
+CANDIDATE_MOUNT = f"{MODEL_MOUNT}/candidate"
+INCUMBENT_MOUNT = f"{MODEL_MOUNT}/incumbent"
 TASK_FILE = "/etc/modelyard/task.json"
 
 DEFAULT_STAGES = ("staging", "production")

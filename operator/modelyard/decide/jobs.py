@@ -1,11 +1,13 @@
-"""The Jobs that run the helper programs (verify, check) in the Model's namespace: how one is made, what it reported."""
+"""The Jobs in the Model's namespace: why one waits, and for the helper programs' (verify, check) also how one is made
+and what it reported. A gate's Job, which runs a user's program, is made and read in `gates.job`."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from modelyard.api import names
-from modelyard.decide import codec, manifests
+from modelyard.decide import codec, podspec
 from modelyard.decide.progress import parse_result
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.world import World
@@ -19,39 +21,53 @@ TTL_SECONDS = 600
 
 def result(world: World, job: Obj) -> Mapping[str, Any] | None:
     """What a helper Job's pod reported; None while it runs."""
-    for pod in _pods(world, job):
+    for pod in pods_of(world, job):
         for container in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (container.get("state") or {}).get("terminated")
             if ended:
                 return parse_result(ended.get("message"))
         if (pod.get("status") or {}).get("phase") == "Failed":
             return parse_result(pod["status"].get("message") or pod["status"].get("reason"))
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
-            ended_at = codec.parse_time(condition["lastTransitionTime"])
-            if world.now > ended_at + RESULT_GRACE:
-                return parse_result(condition.get("message"))
+    done = condition_of(job, "Complete", "Failed")
+    if done and world.now > codec.parse_time(done["lastTransitionTime"]) + RESULT_GRACE:
+        return parse_result(done.get("message"))
     return None
 
 
-def waiting(world: World, job: Obj) -> str:
-    """Why the Job's pod does not run yet; empty when it does."""
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition["type"] == "FailureTarget" and condition["status"] == "True":
-            return str(condition.get("message", ""))
-    for pod in _pods(world, job):
+@dataclass(frozen=True)
+class Wait:
+    """What keeps a Job's pod from running."""
+
+    message: str
+    reason: str = ""
+    """The kubelet's or scheduler's word for it, such as ImagePullBackOff or Unschedulable."""
+
+
+def wait(world: World, job: Obj, whose: str) -> Wait | None:
+    """What the Job's pod waits for; None when it runs. `whose` pod it is, for the sentence."""
+    for pod in pods_of(world, job):
         status = pod.get("status") or {}
         for condition in status.get("conditions") or ():
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return f"the verification's pod fits no node: {condition.get('message', '')}"
-        for container in status.get("containerStatuses") or ():
+                text = f"{whose} pod fits no node: {condition.get('message', '')}"
+                return Wait(text, str(condition.get("reason", "")))
+        for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-                return f"the verification's pod waits: {waiting['reason']}: {waiting.get('message', '')}"
-    return ""
+                text = f"{whose} pod waits: {waiting['reason']}: {waiting.get('message', '')}"
+                return Wait(text, str(waiting["reason"]))
+    target = condition_of(job, "FailureTarget")
+    return Wait(str(target.get("message", ""))) if target else None
 
 
-def _pods(world: World, job: Obj) -> Iterable[Obj]:
+def condition_of(job: Obj, *types: str) -> Obj | None:
+    """The first of the Job's conditions of these types that holds."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return next((c for c in conditions if c["type"] in types and c["status"] == "True"), None)
+
+
+def pods_of(world: World, job: Obj) -> Iterable[Obj]:
+    """The pods that a Job made."""
     uid = job["metadata"]["uid"]
     for pod in world.seen.pods:
         if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ()):
@@ -72,7 +88,7 @@ def build(
         names.LABEL_JOB: module,
     }
     account = (world.model["spec"].get("storage") or {}).get("serviceAccountName")
-    container = manifests.helper_container(world, module, module)
+    container = podspec.helper_container(world, module, module)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -87,8 +103,8 @@ def build(
             "activeDeadlineSeconds": DEADLINE_SECONDS,
             "ttlSecondsAfterFinished": TTL_SECONDS,
             "template": {
-                "metadata": {"labels": labels, "annotations": {names.ANNOTATION_TASK: manifests.compact(task)}},
-                "spec": manifests.helper_pod_spec(world.seen.helper, container, account),
+                "metadata": {"labels": labels, "annotations": {names.ANNOTATION_TASK: podspec.compact(task)}},
+                "spec": podspec.helper_pod_spec(world.seen.helper, container, account),
             },
         },
     }

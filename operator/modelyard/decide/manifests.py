@@ -5,21 +5,19 @@ own part in the pod (the fetch container) is as it was when the Deployment was m
 """
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from modelyard.api import names
-from modelyard.decide import codec
-from modelyard.decide.snapshot import HelperPods
+from modelyard.decide import codec, podspec
+from modelyard.decide.podspec import compact
 from modelyard.decide.spec import ServingSpec, StageSpec
 from modelyard.decide.state import Current, Revision, StageState
 from modelyard.decide.world import World
 
 FETCH_CONTAINER = "modelyard-fetch"
 MODEL_VOLUME = "modelyard-model"
-TASK_VOLUME = "modelyard-task"
 DRAIN_SECONDS = 5
 """How long a stopping server goes on serving: longer than kube-proxy takes to forget its address."""
 
@@ -69,117 +67,27 @@ def pod_template(
     metadata = dict(template.get("metadata") or {})
     annotations = dict(metadata.get("annotations") or {})
     spec = copy.deepcopy(dict(template["spec"]))
-    environment = _identity(world, stage, revision)
-    grace = spec.get("terminationGracePeriodSeconds", 30)
-    spec["containers"] = [
-        _container(c, stage.serving, environment, first=index == 0, mount=bool(revision.uri), grace=grace)
-        for index, c in enumerate(spec["containers"])
-    ]
-    if revision.uri:
-        task = {"kind": "fetch", "uri": revision.uri, "digest": revision.digest, "objects": objects}
-        annotations[names.ANNOTATION_TASK] = compact(task)
-        fetch = helper_container(world, "fetch", FETCH_CONTAINER, names.MODEL_MOUNT)
-        fetch["volumeMounts"].append({"name": MODEL_VOLUME, "mountPath": names.MODEL_MOUNT})
-        spec["initContainers"] = [fetch, *(spec.get("initContainers") or [])]
-        own = [volume for volume in spec.get("volumes") or () if volume["name"] == MODEL_VOLUME]
-        volumes = [{"name": MODEL_VOLUME, "emptyDir": {}}, task_volume()]
-        spec["volumes"] = [*(spec.get("volumes") or []), *(volumes[1:] if own else volumes)]
-        pulls = [{"name": name} for name in world.seen.helper.image_pull_secrets]
-        spec["imagePullSecrets"] = [*(spec.get("imagePullSecrets") or []), *pulls]
-    account = (world.model["spec"].get("storage") or {}).get("serviceAccountName")
-    if account:
-        spec.setdefault("serviceAccountName", account)
-    spec.setdefault("automountServiceAccountToken", False)
-    spec["securityContext"] = {
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-        **(spec.get("securityContext") or {}),
-    }
+    identity = podspec.identity(world, stage, revision)
+    fetch = podspec.Fetch(
+        FETCH_CONTAINER, MODEL_VOLUME, names.MODEL_MOUNT, uri=revision.uri, digest=revision.digest, objects=objects
+    )
+    fetches = [fetch] if revision.uri else []
+    mounts = [fetch.mount for fetch in fetches]
+    spec["containers"] = [podspec.user_container(container, identity, mounts) for container in spec["containers"]]
+    _serve_by_default(spec["containers"][0], stage.serving, spec.get("terminationGracePeriodSeconds", 30))
+    podspec.add_fetches(world, annotations, spec, fetches)
+    podspec.fill_in(world, spec)
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": spec}
 
 
-def _identity(world: World, stage: StageSpec, revision: Revision) -> list[dict[str, str]]:
-    return [
-        {"name": "MODELYARD_MODEL", "value": world.seen.name},
-        {"name": "MODELYARD_VERSION", "value": revision.version},
-        {"name": "MODELYARD_DIGEST", "value": revision.digest},
-        {"name": "MODELYARD_STAGE", "value": stage.name},
-    ]
-
-
-def _container(
-    container: Mapping[str, Any],
-    serving: ServingSpec,
-    environment: list[dict[str, str]],
-    *,
-    first: bool,
-    mount: bool,
-    grace: int,
-) -> dict[str, Any]:
-    ours = {entry["name"] for entry in environment}
-    own = [entry for entry in container.get("env") or () if entry["name"] not in ours]
-    made = {**container, "env": [*own, *environment]}
-    if mount:
-        model = {"name": MODEL_VOLUME, "mountPath": names.MODEL_MOUNT, "readOnly": True}
-        made["volumeMounts"] = [*(container.get("volumeMounts") or []), model]
-    made["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        **(container.get("securityContext") or {}),
-    }
-    if first:
-        made.setdefault("ports", [{"name": "http", "containerPort": serving.port}])
-        made.setdefault("readinessProbe", {"tcpSocket": {"port": serving.port}, "periodSeconds": 1})
-        if grace > DRAIN_SECONDS:  # the API server refuses a sleep that is longer than the grace period
-            made.setdefault("lifecycle", {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}})
-    return made
-
-
-def helper_container(world: World, module: str, name: str, *arguments: str) -> dict[str, Any]:
-    """A container that runs one of the programs in `modelyard.pods` with the Model's storage settings."""
-    helper = world.seen.helper
-    storage = world.model["spec"].get("storage") or {}
-    secret = (storage.get("secretRef") or {}).get("name")
-    settings = {
-        "AWS_ENDPOINT_URL": storage.get("endpoint"),
-        "AWS_REGION": storage.get("region"),
-        "MODELYARD_CA_BUNDLE": storage.get("caBundle"),
-    }
-    if "forcePathStyle" in storage:
-        settings["MODELYARD_S3_FORCE_PATH_STYLE"] = str(bool(storage["forcePathStyle"])).lower()
-    # The namespace's default Secret is optional, so that an ambient identity works with no Secret at all.
-    reference = {"name": secret} if secret else {"name": names.DEFAULT_STORAGE_SECRET, "optional": True}
-    context: dict[str, Any] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    if helper.run_as_user is not None:
-        context["runAsUser"] = helper.run_as_user
-    made = {
-        "name": name,
-        "image": helper.image,
-        "imagePullPolicy": helper.image_pull_policy,
-        "command": ["python3", "-m", f"modelyard.pods.{module}", *arguments],
-        "env": [{"name": key, "value": value} for key, value in settings.items() if value],
-        "envFrom": [{"secretRef": reference}],
-        "volumeMounts": [{"name": TASK_VOLUME, "mountPath": names.TASK_FILE.rpartition("/")[0], "readOnly": True}],
-        "securityContext": context,
-    }
-    if helper.resources:
-        made["resources"] = dict(helper.resources)
-    return made
-
-
-def task_volume() -> dict[str, Any]:
-    """The pod's task annotation as a file."""
-    field = {"fieldPath": f"metadata.annotations['{names.ANNOTATION_TASK}']"}
-    item = {"path": names.TASK_FILE.rpartition("/")[2], "fieldRef": field}
-    return {"name": TASK_VOLUME, "downwardAPI": {"items": [item]}}
+def _serve_by_default(container: dict[str, Any], serving: ServingSpec, grace: int) -> None:
+    """What the server's container needs, where the template does not say otherwise."""
+    container.setdefault("ports", [{"name": "http", "containerPort": serving.port}])
+    container.setdefault("readinessProbe", {"tcpSocket": {"port": serving.port}, "periodSeconds": 1})
+    if grace > DRAIN_SECONDS:  # the API server refuses a sleep that is longer than the grace period
+        container.setdefault("lifecycle", {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}})
 
 
 def service(world: World, stage: StageSpec, current: Current) -> dict[str, Any]:
@@ -271,29 +179,3 @@ def owner(obj: Mapping[str, Any]) -> dict[str, Any]:
         "controller": True,
         "blockOwnerDeletion": False,
     }
-
-
-def compact(value: Any) -> str:
-    """JSON without white space."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-
-
-def helper_pod_spec(helper: HelperPods, container: Mapping[str, Any], account: str | None) -> dict[str, Any]:
-    """The pod of a verify or check Job around its one container."""
-    spec: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-        "volumes": [task_volume()],
-    }
-    if account:
-        spec["serviceAccountName"] = account
-    if helper.image_pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in helper.image_pull_secrets]
-    if helper.tolerations:
-        spec["tolerations"] = [dict(item) for item in helper.tolerations]
-    if helper.node_selector:
-        spec["nodeSelector"] = dict(helper.node_selector)
-    return spec

@@ -18,6 +18,7 @@ from modelyard.decide.codec import parse_time
 from modelyard.decide.manifests import FETCH_CONTAINER
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import ServingSpec, StageSpec
+from modelyard.decide.state import StageState
 from modelyard.decide.world import World
 
 _IMAGE_REASONS = frozenset(
@@ -71,6 +72,42 @@ def of_revision(world: World, stage: StageSpec, revision: str, wanted: int) -> P
     return _judge(world.now, worst, f"{ready} of {wanted} pods are ready")
 
 
+def wanted_replicas(world: World, stage: StageSpec, state: StageState) -> int:
+    """How many pods the stage wants: a switch needs as many ready ones of the target.
+
+    Without `replicas` it is what the present Deployment has, which an autoscaler may have set.
+    """
+    if stage.serving is None or stage.suspend:
+        return 0
+    if stage.serving.replicas is not None:
+        return stage.serving.replicas
+    present = world.deployment(stage, state.current.revision) if state.current else None
+    if present is None:
+        return 1
+    replicas = int(present["spec"].get("replicas", 1))
+    return replicas or state.replicas_before_suspend or 1
+
+
+def is_reached(world: World, stage: StageSpec, service_name: str, revision: str) -> bool:
+    """Whether a Service's EndpointSlices hold ready pods of one revision of the stage and of no other."""
+    service = world.seen.services.get(service_name)
+    if service is None or service["spec"]["selector"].get(names.LABEL_REVISION) != revision:
+        return False
+    ours = {pod["metadata"]["name"] for pod in world.pods_of(stage, revision)}
+    ready = 0
+    for piece in world.seen.endpointslices:
+        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != service_name:
+            continue
+        for endpoint in piece.get("endpoints") or ():
+            conditions = endpoint.get("conditions") or {}
+            if conditions.get("ready") is False:
+                continue
+            if (endpoint.get("targetRef") or {}).get("name") not in ours:
+                return False
+            ready += 1
+    return ready > 0
+
+
 def ready_pods(deployment: Obj | None) -> int:
     """Ready pods of a Deployment whose controller has seen its present spec; 0 before that."""
     if deployment is None:
@@ -88,14 +125,15 @@ def _judge(now: datetime, wait: _Wait, count: str) -> Progress:
     message = f"{wait.message}; {count}"
     if now < deadline:
         return Progress(reason=wait.reason, message=message, look_again_at=deadline)
-    waited = _duration(wait.limit)
+    waited = duration(wait.limit)
     if wait.reason == VersionReason.WAITING_FOR_PODS:
         reason = str(VersionReason.PROGRESS_DEADLINE_EXCEEDED)
         return Progress(reason=reason, message=f"not ready within {waited}: {message}", failed=True)
     return Progress(reason=wait.reason, message=f"given up after {waited}: {message}", failed=True)
 
 
-def _duration(limit: timedelta) -> str:
+def duration(limit: timedelta) -> str:
+    """A time limit, for a sentence."""
     seconds = int(limit.total_seconds())
     return f"{seconds // 60}m{seconds % 60}s" if seconds % 60 else f"{seconds // 60}m"
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.decide import templates
 from modelyard.decide.spec import ServingSpec, StageSpec
 from modelyard.decide.state import Revision
 from modelyard.decide.versions import Version
@@ -41,7 +42,7 @@ def build(world: World, stage: StageSpec, version: Version) -> Built:
         "storage": world.model["spec"].get("storage") if stage.serving else None,
     }
     revision = Revision(hash=short_hash(content), version=version.version, digest=version.digest, uri=uri)
-    return Built(revision, template, template_error(template) if template is not None else "")
+    return Built(revision, template, templates.error(template, "spec.serving.template") if template is not None else "")
 
 
 def short_hash(content: Any) -> str:
@@ -70,15 +71,3 @@ def _merge_container(container: Mapping[str, Any], of_version: Mapping[str, Any]
         kept = [entry for entry in merged.get("env") or () if entry["name"] not in own]
         merged["env"] = [*kept, *own.values()]
     return merged
-
-
-def template_error(template: Mapping[str, Any]) -> str:
-    """What keeps a pod template from being used; empty when nothing does."""
-    containers = (template.get("spec") or {}).get("containers")
-    if not isinstance(containers, list) or not containers:
-        return "spec.serving.template.spec.containers is empty; name at least one container with the server's image"
-    for index, container in enumerate(containers):
-        for key in ("name", "image"):
-            if not isinstance(container, dict) or not container.get(key):
-                return f"spec.serving.template.spec.containers[{index}].{key} is missing; set it"
-    return ""

@@ -186,11 +186,11 @@ def _observed(world: World, state: ModelState, version: Version, recorded: Verdi
         )
     result = jobs.result(world, job)
     if result is None:
-        waiting = jobs.waiting(world, job)
+        waiting = jobs.wait(world, job, "the verification's")
         return Verdict(
             "Running",
             VersionReason.VERIFICATION_RUNNING,
-            waiting or "a Job is reading the artifact",
+            waiting.message if waiting else "a Job is reading the artifact",
             attempt=recorded.attempt,
             for_request=recorded.for_request,
             started_at=str(job["metadata"]["creationTimestamp"]),
