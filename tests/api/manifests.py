@@ -31,6 +31,7 @@ spec:
     caBundle: "-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n"
     forcePathStyle: true
   artifactPolicy: {{requireDeclaredFiles: true, pickle: Refuse, signature: {{required: false}}}}
+  requireReason: false
   serving: &serving
     port: 9000
     template:
