@@ -12,6 +12,7 @@ import selectors
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -92,6 +93,22 @@ class Kube:
     def as_user(self, user: str, *groups: str) -> "Kube":
         """The same cluster, impersonating a person (an anonymous member of `groups` otherwise)."""
         return replace(self, user=user, groups=groups)
+
+    @contextmanager
+    def own_namespace(
+        self, prefix: str, labels: Mapping[str, str] | None = None, *, wait: bool = False
+    ) -> Iterator["Kube"]:
+        """The same cluster, in a new namespace that is deleted at the end, or kept when MODELYARD_TEST_KEEP is set.
+
+        `wait`: until all that was in it is gone.
+        """
+        name = f"{prefix}-{uuid.uuid4().hex[:8]}"
+        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}})
+        try:
+            yield self.within(name)
+        finally:
+            if not os.environ.get("MODELYARD_TEST_KEEP"):
+                self.delete("namespace", name, wait=wait)
 
     def command(self, *arguments: str) -> list[str]:
         """The command line for `arguments`."""

@@ -1,20 +1,17 @@
 """The CRDs on a real API server, in an API group of the tests' own.
 
-An operator that may be installed in the cluster does not see objects of this group, so what the tests write stays
-as it is. The cluster is the one of `tests.kube.find_kubeconfig`, never the user's current context.
+What the tests write stays as it is: no operator sees this group. The cluster is the one of
+`tests.kube.find_kubeconfig`, never the user's current context.
 """
 
-import copy
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from modelyard.api.crd import crd
-from modelyard.api.kinds import KINDS
-from modelyard.api.names import GROUP, VERSION
+from modelyard.api.names import VERSION
+from tests.definitions import define, new_group, undefine
 from tests.kube import Kube
 
 Obj = dict[str, Any]
@@ -69,23 +66,18 @@ def cluster() -> Kube:
 @pytest.fixture(scope="session")
 def group(cluster: Kube) -> Iterator[str]:
     """The CRDs, applied server-side once a session in a group that nobody else uses."""
-    group = f"t{uuid.uuid4().hex[:8]}.modelyard.test"
-    definitions = [_in_group(crd(kind), group) for kind in KINDS]
-    named = [f"crd/{definition['metadata']['name']}" for definition in definitions]
-    for definition in definitions:
-        cluster.apply(definition)
-    cluster.run("wait", "--for=condition=Established", *named, "--timeout=30s")
+    group = new_group()
+    define(cluster, group)
     yield group
-    cluster.run("delete", *named, "--wait=false")
+    undefine(cluster, group)
 
 
 @pytest.fixture
 def namespace(cluster: Kube) -> Iterator[str]:
     """A namespace for one test, deleted after it."""
-    name = f"api-{uuid.uuid4().hex[:8]}"
-    cluster.run("create", "namespace", name)
-    yield name
-    cluster.run("delete", "namespace", name, "--wait=false")
+    with cluster.own_namespace("api") as here:
+        assert here.namespace
+        yield here.namespace
 
 
 @pytest.fixture
@@ -98,10 +90,3 @@ def registry(cluster: Kube, group: str, namespace: str) -> Registry:
 def judge(cluster: Kube, group: str) -> Registry:
     """For tests that only ask whether something would be accepted; nothing of theirs is stored."""
     return Registry(cluster.within("default"), group)
-
-
-def _in_group(definition: Obj, group: str) -> Obj:
-    renamed = copy.deepcopy(definition)
-    renamed["metadata"]["name"] = renamed["metadata"]["name"].replace(GROUP, group)
-    renamed["spec"]["group"] = group
-    return renamed

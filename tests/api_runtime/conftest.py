@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ from urllib.request import urlopen
 import pytest
 
 from modelyard.kube.client import Client
-from modelyard.kube.kinds import CUSTOM
-from tests.api_runtime.group import VARIABLE, renamed
+from tests.api_runtime.group import VARIABLE
+from tests.definitions import define, new_group, undefine
 from tests.kube import ROOT, Kube, find_kubeconfig
 
 STARTED_WITHIN = 30.0
@@ -41,37 +40,18 @@ def group(kube: Kube) -> Iterator[str]:
     undefine(kube, group)
 
 
-def new_group() -> str:
-    """A name that nobody else uses."""
-    return f"t{uuid.uuid4().hex[:8]}.modelyard.test"
-
-
-def define(kube: Kube, group: str) -> None:
-    """Make the project's CRDs in that group."""
-    for file in sorted((ROOT / "crds").glob("*.yaml")):
-        kube.apply(renamed(file.read_text(), group))
-    for kind in CUSTOM:
-        kube.run("wait", "--for=condition=Established", f"crd/{kind.plural}.{group}", "--timeout=30s")
-
-
-def undefine(kube: Kube, group: str) -> None:
-    """Delete that group's CRDs, with all objects of theirs."""
-    kube.run("delete", "crd", "--wait=false", "--ignore-not-found", *(f"{kind.plural}.{group}" for kind in CUSTOM))
+@pytest.fixture
+def here(kube: Kube) -> Iterator[Kube]:
+    """kubectl in a namespace of the test's own."""
+    with kube.own_namespace("runtime") as here:
+        yield here
 
 
 @pytest.fixture
-def namespace(kube: Kube) -> Iterator[str]:
-    """A namespace that is deleted afterwards."""
-    name = f"runtime-{uuid.uuid4().hex[:8]}"
-    kube.run("create", "namespace", name)
-    yield name
-    kube.run("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def here(kube: Kube, namespace: str) -> Kube:
-    """kubectl in that namespace."""
-    return kube.within(namespace)
+def namespace(here: Kube) -> str:
+    """That namespace."""
+    assert here.namespace
+    return here.namespace
 
 
 @pytest.fixture

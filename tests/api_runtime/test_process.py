@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.api_runtime.conftest import Process, define, new_group, undefine
+from tests.api_runtime.conftest import Process
+from tests.definitions import define, new_group, undefine
 from tests.kube import Kube
 
 pytestmark = pytest.mark.api
@@ -74,7 +75,7 @@ def test_from_start_to_stop(registry: Registry, here: Kube, operator: Start) -> 
     registry.shows("fraud-2", what="what went")
     (event,) = here.events("fraud")
     assert (event["reason"], event["count"]) == ("Seen", 3)
-    assert process.metric('modelyard_writes_total{kind="Model",verb="apply"}') == 3
+    assert process.metric('modelyard_writes_total{kind="Model",verb="update"}') == 3
 
     code, took = process.stop()
     assert code == 0

@@ -6,7 +6,6 @@ Figures are ratios to that floor wherever they depend on the machine. Nothing he
 import argparse
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,15 +47,11 @@ def main() -> int:
 
 @contextmanager
 def a_namespace() -> Iterator[Registry]:
-    """A namespace with a storage Secret, as in the cluster tests."""
-    kube, storage = Kube.connect(), read_storage()
-    name = f"bench-{uuid.uuid4().hex[:6]}"
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": NAMESPACE_LABELS}})
-    try:
-        kube.within(name).create(storage_secret(storage))
-        yield Registry(kube.within(name), s3_client(storage))
-    finally:
-        kube.delete("namespace", name, wait=False)
+    """A namespace with a storage Secret, as in the cluster tests; all of it is gone before the next measurement."""
+    storage = read_storage()
+    with Kube.connect().own_namespace("bench", NAMESPACE_LABELS, wait=True) as here:
+        here.create(storage_secret(storage))
+        yield Registry(here, s3_client(storage))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import os
 import shlex
 import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,12 +52,8 @@ def kube() -> Kube:
 @pytest.fixture
 def registry(kube: Kube, storage: dict[str, str]) -> Iterator[Registry]:
     """A namespace of its own under the restricted Pod Security Standard, with a storage Secret."""
-    namespace = f"test-{uuid.uuid4().hex[:8]}"
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": NAMESPACE_LABELS}})
-    within = kube.within(namespace)
-    within.create(storage_secret(storage))
     s3 = s3_client(storage)
-    yield Registry(within, s3)
+    with kube.own_namespace("test", NAMESPACE_LABELS) as here:
+        here.create(storage_secret(storage))
+        yield Registry(here, s3)
     s3.close()
-    if not os.environ.get("MODELYARD_TEST_KEEP"):
-        kube.delete("namespace", namespace, wait=False)
