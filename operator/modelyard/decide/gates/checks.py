@@ -276,7 +276,9 @@ def _located(error: str, source: _Source) -> CompileError:
     message = _NOISE.sub("", found[3])
     if message.startswith("undeclared reference"):
         message += f"; a check reads {', '.join(VARIABLES)} and calls CEL's standard functions"
-    shifted = sum(1 for at_line, at in source.shifts if at_line == line and at < column)
+    if (line, column) in source.shifts:
+        message = "+ adds numbers; it does not join texts or lists"
+    shifted = sum(1 for at_line, at in source.shifts if at_line == line and at <= column)
     return CompileError(line, column - shifted, message)
 
 
