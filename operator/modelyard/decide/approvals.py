@@ -10,7 +10,7 @@ alone; without them none counts.
 
 import json
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -20,7 +20,8 @@ from modelyard.api.reasons import ApprovalReason, VersionReason
 from modelyard.decide import codec
 from modelyard.decide.objections import SERVICE_ACCOUNT, Case, Finding, judge
 from modelyard.decide.spec import StageSpec
-from modelyard.decide.state import VOIDED_KEPT, ModelState, Request, StageState, Step, Voided
+from modelyard.decide.state import VOIDED_KEPT, Request, StageState, Step, Voided
+from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
 from modelyard.decide.world import World
 
@@ -156,24 +157,24 @@ def command(world: World, stage: StageSpec, version: Version, digest: str) -> st
     return f"echo {shlex.quote(json.dumps(manifest, separators=(',', ':')))} | kubectl create -f -"
 
 
-def spend(world: World, after: ModelState, digest_of: Callable[[str], str]) -> ModelState:
+def spend(world: World, stages: Mapping[str, StageState], verdicts: Mapping[str, Verdict]) -> Mapping[str, StageState]:
     """Spend the Rejects that ended a request in this decision, which voids what was approved before them.
 
     A Reject at an earlier stage ends the request for a later one too; it is spent where it was made.
     """
+    spent = dict(stages)
     for index, spec in enumerate(world.stages):
         open_before = {request.id for request in world.memory.stages[spec.name].open_requests}
-        for request in after.stages[spec.name].requests:
+        for request in stages[spec.name].requests:
             version = world.versions.get(request.version)
             if request.id not in open_before or request.ended != Step.REJECTED or version is None:
                 continue
             for way in world.stages[: index + 1]:
-                rejects = tally(world, way, request, version, digest_of(request.version)).rejects
+                rejects = tally(world, way, request, version, verdicts[request.version].digest).rejects
                 moments = [codec.parse_time(reject.obj["metadata"]["creationTimestamp"]) for reject in rejects]
                 if moments:
-                    voided = void(after.stages[way.name], {request.version}, max(moments), Step.REJECTED)
-                    after = after.with_stage(voided)
-    return after
+                    spent[way.name] = void(spent[way.name], {request.version}, max(moments), Step.REJECTED)
+    return spent
 
 
 def void(state: StageState, versions: Iterable[str], at: datetime, step: Step) -> StageState:

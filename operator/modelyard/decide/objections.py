@@ -41,8 +41,10 @@ class Finding:
         return str(self.obj["metadata"]["name"])
 
     @property
-    def counted(self) -> bool:
-        """Whether it counts, for or against the version."""
+    def counted(self) -> bool | None:
+        """Whether it counts, for or against the version; None while nobody can tell."""
+        if self.reason == ApprovalReason.DIGEST_UNKNOWN:
+            return None
         return self.reason in (ApprovalReason.COUNTED, ApprovalReason.REJECTED)
 
 
@@ -94,7 +96,7 @@ class _Paper:
 
     obj: Obj
     stamp: str
-    """Who made it, if the policies that write this are installed."""
+    """Who made it, as far as stamps can be believed."""
     created: datetime
     is_reject: bool
     expires_at: datetime | None
@@ -111,7 +113,7 @@ def judge(case: Case, obj: Obj, earlier: Sequence[Finding]) -> Finding:
     created = codec.parse_time(obj["metadata"]["creationTimestamp"])
     paper = _Paper(
         obj,
-        stamp=(obj["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_BY, ""),
+        stamp=stamp_of(obj),
         created=created,
         is_reject=obj["spec"]["decision"] == "Reject",
         expires_at=created + lasts if lasts else None,
@@ -127,6 +129,11 @@ def judge(case: Case, obj: Obj, earlier: Sequence[Finding]) -> Finding:
         return Finding(obj, by, ApprovalReason.REJECTED, text, paper.expires_at, spent=_is_void(case, paper))
     until = f" until {codec.format_time(paper.expires_at)}" if paper.expires_at else ""
     return Finding(obj, by, ApprovalReason.COUNTED, f"counts as the consent of {by}{until}", paper.expires_at)
+
+
+def stamp_of(obj: Obj) -> str:
+    """Who made an object, if the admission policies are installed; anybody could have written it otherwise."""
+    return str((obj["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_BY, ""))
 
 
 def _unknown_maker(case: Case, paper: _Paper) -> _Objection:

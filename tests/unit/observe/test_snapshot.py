@@ -185,4 +185,4 @@ def test_the_whole_snapshot() -> None:
     assert len(seen.approvals) == len(seen.endpointslices) == 1
     assert seen.free_verifications == 3
     assert seen.helper is SETTINGS.helper
-    assert (seen.admission, seen.shared_accounts) == (True, {"argocd"})
+    assert (seen.admission, seen.shared_accounts) == (True, frozenset({"argocd"}))
