@@ -3,16 +3,20 @@
 1. understand the Model's spec (`spec`, `world`) and read what is remembered of it (`state`, `recovery`);
 2. register who asks for which stage (`requests`);
 3. judge every version's artifact (`verification`);
-4. advance every stage (`stage`, with `targets`, `rollback`, `progress`);
+4. advance every stage (`stage`, with `promotion`, `rollback`, `trial`, `targets`), past gates and people
+   (`gates.passage`, `approvals`);
 5. derive the writes: the commit, Services and Deployments (`serving`), Jobs, statuses, Events.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api import names
-from modelyard.api.reasons import RollbackReason, VersionReason
+from modelyard.api.reasons import ApprovalReason, RollbackReason, VersionReason
 from modelyard.decide import (
+    approval_statuses,
+    approvals,
     bytes_check,
     codec,
     events,
@@ -26,6 +30,10 @@ from modelyard.decide import (
     verification,
 )
 from modelyard.decide.conditions import condition
+from modelyard.decide.gates import upkeep
+from modelyard.decide.gates.passage import Way
+from modelyard.decide.gates.probe import Probe
+from modelyard.decide.objections import Finding, stamp_of
 from modelyard.decide.plan import Action, ApplyStatus, Commit, Delete, Plan
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.stage import StageOutcome
@@ -53,6 +61,7 @@ def _decide(world: World, model: Obj) -> Plan:
     for spec in world.stages:
         known = state.stages.get(spec.name) or StageState(spec.name)
         state = state.with_stage(requests.register(world, spec, known))
+    world = replace(world, memory=state)
     verified = verification.judge(world, state)
     outcomes, transitions = _advance(world, state, verified, fresh=fresh)
     state = replace(state, stages={**state.stages, **{name: o.state for name, o in outcomes.items()}})
@@ -61,23 +70,32 @@ def _decide(world: World, model: Obj) -> Plan:
     state = _effective_times(state)
     state, removals = _removed(world, state)
     version_writes = tuple(statuses.version_statuses(world, state, outcomes, verified.verdicts))
+    approval_writes = tuple(approval_statuses.approval_statuses(world, state, verified.verdicts))
     actions: list[Action] = []
     for outcome in outcomes.values():
-        actions += serving.actions(world, outcome)
+        actions += serving.actions(world, outcome, _probes(outcomes, outcome.spec.name))
     actions += removals
     actions += verified.jobs
+    actions += upkeep.actions(world, _ways(outcomes))
     for outcome in outcomes.values():
         actions += bytes_check.job(world, outcome.spec, outcome.state)
     actions += version_writes
     actions += statuses.rollback_statuses(world, state)
-    actions += statuses.approval_statuses(world)
+    actions += approval_writes
     status = summary.model_status(world, state, outcomes)
     changed = status != (model.get("status") or {})
     return Plan(
         commit=Commit(world.seen.name, model["metadata"]["resourceVersion"], status) if changed else None,
         actions=tuple(actions),
         events=tuple(
-            events.events(world, recovered or before, state, transitions, version_writes, recovered=recovered)
+            events.events(
+                world,
+                recovered or before,
+                state,
+                transitions,
+                (*version_writes, *approval_writes),
+                recovered=recovered,
+            )
         ),
         look_again_at=_look_again_at(world, verified, outcomes),
         waits_for_verification=verified.waits_for_slot,
@@ -90,12 +108,25 @@ def _advance(
     outcomes: dict[str, StageOutcome] = {}
     transitions: tuple[Transition, ...] = ()
     for spec in world.stages:
-        outcome = stage.advance(world, spec, state.stages[spec.name], verified.verdicts, fresh=fresh)
+        states = {**state.stages, **{name: earlier.state for name, earlier in outcomes.items()}}
+        outcome = stage.advance(world, spec, states, verified.verdicts, fresh=fresh)
         outcome = replace(outcome, state=serving.remember_replicas(world, outcome))
         outcome = replace(outcome, state=bytes_check.observe(world, spec, outcome.state))
         outcomes[spec.name] = outcome
         transitions += outcome.transitions
-    return outcomes, transitions
+    spent = approvals.spend(world, {name: outcome.state for name, outcome in outcomes.items()}, verified.verdicts)
+    return {name: replace(outcome, state=spent[name]) for name, outcome in outcomes.items()}, transitions
+
+
+def _ways(outcomes: dict[str, StageOutcome]) -> Iterator[Way]:
+    for outcome in outcomes.values():
+        for ways in outcome.ways.values():
+            yield from ways
+
+
+def _probes(outcomes: dict[str, StageOutcome], name: str) -> Iterator[Probe]:
+    """The candidates that gates ask at a stage, on their way to it or past it."""
+    return (probe for way in _ways(outcomes) for probe in way.probes if probe.stage == name)
 
 
 def _effective_times(state: ModelState) -> ModelState:
@@ -143,7 +174,7 @@ def _look_again_at(world: World, verified: Verifications, outcomes: dict[str, St
 
 
 def _orphans(seen: Snapshot, now: datetime) -> Plan:
-    """Versions and Rollbacks of a Model that does not exist: say so, and do nothing else."""
+    """Versions, Rollbacks and Approvals of a Model that does not exist: say so, and do nothing else."""
     text = f"there is no Model {seen.name!r} in namespace {seen.namespace!r}; create it"
     writes: list[Action] = []
     for obj in seen.versions.values():
@@ -169,4 +200,9 @@ def _orphans(seen: Snapshot, now: datetime) -> Plan:
         ]
         refused = {"observedGeneration": generation, "outcome": "Refused", "conditions": both}
         writes.append(ApplyStatus("Rollback", obj["metadata"]["name"], obj["metadata"]["uid"], refused))
+    for obj in seen.approvals:
+        finding = Finding(obj, stamp_of(obj) if seen.admission else "", ApprovalReason.MODEL_NOT_FOUND, text)
+        answered = approval_statuses.approval_status(finding, now)
+        if answered != obj.get("status"):
+            writes.append(ApplyStatus("Approval", finding.name, obj["metadata"]["uid"], answered))
     return Plan(actions=tuple(writes))

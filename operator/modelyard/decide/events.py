@@ -1,9 +1,9 @@
 """What is worth telling? Kubernetes Events from the difference between two states, published after the write."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
-from modelyard.api.reasons import EventReason
+from modelyard.api.reasons import ApprovalReason, EventReason
 from modelyard.decide.plan import ApplyStatus, EventNote
 from modelyard.decide.state import Cause, ModelState, Request, StageState, Step, Transition
 from modelyard.decide.world import World
@@ -13,6 +13,7 @@ _REASONS = {
     Cause.ROLLED_BACK: EventReason.VERSION_ROLLED_BACK,
     Cause.SUCCEEDED: EventReason.SUCCESSOR_TOOK_OVER,
     Cause.RECONFIGURED: EventReason.VERSION_RECONFIGURED,
+    Cause.UNDONE: EventReason.VERSION_UNDONE,
     Cause.SUSPENDED: EventReason.STAGE_SUSPENDED,
     Cause.RESUMED: EventReason.STAGE_RESUMED,
     Cause.PAUSED: EventReason.STAGE_PAUSED,
@@ -40,6 +41,8 @@ def events(
     for write in statuses:
         if write.kind == "ModelVersion":
             yield from _of_version(world, write)
+        if write.kind == "Approval":
+            yield from _of_approval(world, write)
 
 
 def _of_recovery(world: World, recovered: ModelState) -> Iterator[EventNote]:
@@ -58,16 +61,18 @@ def _of_transition(world: World, moved: Transition) -> Iterator[EventNote]:
         Cause.ROLLED_BACK: f"stage {moved.stage!r} went back to version {to!r}{origin}: {moved.reason}",
         Cause.SUCCEEDED: f"stage {moved.stage!r} went to version {to!r}{origin}, which nobody asks for any more",
         Cause.RECONFIGURED: f"stage {moved.stage!r} serves version {to!r} with the changed template",
+        Cause.UNDONE: f"stage {moved.stage!r} went back to version {to!r}{origin}: {moved.reason}",
         Cause.SUSPENDED: f"stage {moved.stage!r} is suspended and scaled to zero",
         Cause.RESUMED: f"stage {moved.stage!r} is resumed",
         Cause.PAUSED: f"stage {moved.stage!r} is paused: its version changes by rollback only",
         Cause.UNPAUSED: f"stage {moved.stage!r} is no longer paused",
     }
     cause = Cause(moved.type)
-    yield _on_model(world, "Normal", _REASONS[cause], texts[cause])
+    kind: Literal["Normal", "Warning"] = "Warning" if cause == Cause.UNDONE else "Normal"
+    yield _on_model(world, kind, _REASONS[cause], texts[cause])
     version = world.versions.get(to)
-    if version and cause in (Cause.PROMOTED, Cause.ROLLED_BACK, Cause.SUCCEEDED):
-        yield EventNote("ModelVersion", version.name, version.uid, "Normal", _REASONS[cause], texts[cause])
+    if version and cause in (Cause.PROMOTED, Cause.ROLLED_BACK, Cause.SUCCEEDED, Cause.UNDONE):
+        yield EventNote("ModelVersion", version.name, version.uid, kind, _REASONS[cause], texts[cause])
 
 
 def _of_requests(world: World, before: StageState | None, after: StageState) -> Iterator[EventNote]:
@@ -75,7 +80,7 @@ def _of_requests(world: World, before: StageState | None, after: StageState) -> 
     for request in after.requests:
         previous = known.get(request.id)
         version = world.versions.get(request.version)
-        if previous is None and request.is_open and version:
+        if (previous is None or previous.ended) and request.is_open and version:
             text = f"version {request.version!r} asks for stage {after.name!r} (place {request.place})"
             yield EventNote("ModelVersion", version.name, version.uid, "Normal", EventReason.STAGE_REQUESTED, text)
         if request.is_open or (previous and previous.ended):
@@ -128,11 +133,45 @@ def _of_version(world: World, write: ApplyStatus) -> Iterator[EventNote]:
     if new.get("attempt", 0) > old.get("attempt", 0) and new.get("state") == "Pending":
         text = f"{new.get('reason')}: {new.get('message')}"
         yield note("Warning", EventReason.VERIFICATION_RETRIED, text)
+    for text, gate_reason in _gates_answered(before, write.status):
+        yield note("Normal" if gate_reason == EventReason.GATE_PASSED else "Warning", gate_reason, text)
     request, known = write.status.get("request") or {}, before.get("request") or {}
-    held = request.get("step") == Step.HELD
-    if held and (known.get("step"), known.get("reason")) != (Step.HELD, request.get("reason")):
+    held = request.get("step") in (Step.HELD, Step.AWAITING_APPROVAL)
+    if held and (known.get("step"), known.get("reason")) != (request["step"], request.get("reason")):
         text = f"{request.get('reason')}: {request.get('message', '')}"
         yield note("Warning", EventReason.REQUEST_HELD, text)
+
+
+def _gates_answered(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, EventReason]]:
+    """What gates have said since the last status."""
+    known = before.get("gates") or ()
+    reasons = {"Passed": EventReason.GATE_PASSED, "Skipped": EventReason.GATE_PASSED}
+    reasons |= {"Failed": EventReason.GATE_FAILED, "Error": EventReason.GATE_ERROR}
+    for line in after.get("gates") or ():
+        if line["result"] in reasons and line not in known:
+            text = f"gate {line['name']!r} of stage {line['stage']!r}: {line['result']}"
+            yield f"{text} ({line.get('reason', '')}): {line.get('message', '')}", reasons[line["result"]]
+
+
+def _of_approval(world: World, write: ApplyStatus) -> Iterator[EventNote]:
+    """Told where people look: consent and refusal on the version, what does not count on the Approval itself."""
+    obj = next(obj for obj in world.seen.approvals if obj["metadata"]["uid"] == write.uid)
+    (counted,) = write.status["conditions"]
+    known: Mapping[str, str] = next(iter((obj.get("status") or {}).get("conditions") or ()), {})
+    if (known.get("status"), known.get("reason")) == (counted["status"], counted["reason"]):
+        return
+    version = world.versions.get(obj["spec"]["version"])
+    by, where = write.status.get("by"), f"version {obj['spec']['version']!r} for stage {obj['spec']['stage']!r}"
+    if counted["status"] == "False":
+        text = f"{counted['reason']}: {counted['message']}"
+        yield EventNote("Approval", write.name, write.uid, "Warning", EventReason.APPROVAL_IGNORED, text)
+    elif version and counted["reason"] == ApprovalReason.REJECTED:
+        text = counted["message"]
+        yield EventNote("ModelVersion", version.name, version.uid, "Warning", EventReason.VERSION_REJECTED, text)
+    elif version and counted["reason"] == ApprovalReason.COUNTED:
+        comment = obj["spec"].get("comment")
+        text = f"{by} approved {where}" + (f": {comment}" if comment else "")
+        yield EventNote("ModelVersion", version.name, version.uid, "Normal", EventReason.APPROVAL_COUNTED, text)
 
 
 def _on_model(world: World, kind: Literal["Normal", "Warning"], reason: EventReason, text: str) -> EventNote:

@@ -22,7 +22,9 @@ def recover(world: World, state: ModelState) -> ModelState:
     for full in _remembered(world.seen.configmaps):
         pointer = state.stages.get(full.name, full)
         if pointer.sequence > full.sequence:
-            full = replace(pointer, requests=full.requests, handled_rollbacks=full.handled_rollbacks)
+            full = replace(
+                pointer, requests=full.requests, handled_rollbacks=full.handled_rollbacks, voided=full.voided
+            )
         state = state.with_stage(full)
     return state
 

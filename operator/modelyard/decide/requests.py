@@ -14,7 +14,7 @@ from modelyard.api.reasons import VersionReason
 from modelyard.decide.codec import parse_time
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEPT, Request, StageState, Step
-from modelyard.decide.versions import Version, is_older, natural_key
+from modelyard.decide.versions import Version, is_older, is_retried, natural_key
 from modelyard.decide.world import World
 
 
@@ -32,6 +32,8 @@ class Wish:
         """Whether a remembered request is this wish."""
         mine = self.request
         if mine.source != request.source:
+            return False
+        if is_retried(request.ended, request.retry, mine.retry):
             return False
         if mine.source == "Model":
             return mine.version == request.version and _nonce(mine) == _nonce(request)
@@ -55,6 +57,7 @@ def _line_wish(world: World, stage: StageSpec, version: str) -> Wish:
     metadata = world.model["metadata"]
     annotations = metadata.get("annotations") or {}
     generation = int(metadata.get("generation", 1))
+    named = world.versions.get(version)
     nonce = annotations.get(names.ANNOTATION_REQUEST, "")
     request = Request(
         id=f"{world.uid}/{generation}" + (f"/{nonce}" if nonce else ""),
@@ -66,6 +69,8 @@ def _line_wish(world: World, stage: StageSpec, version: str) -> Wish:
         requested_by=annotations.get(names.ANNOTATION_REQUESTED_BY, ""),
         requested_at=world.now,
         reason=annotations.get(names.ANNOTATION_REASON, ""),
+        retry=named.retry if named else "",
+        retried_by=named.retried_by if named else "",
     )
     # The line is an edit of its own even when the Model is created with it: it says what it wants.
     return Wish(request, created=parse_time(metadata["creationTimestamp"]), at_creation=False)
@@ -73,6 +78,8 @@ def _line_wish(world: World, stage: StageSpec, version: str) -> Wish:
 
 def _version_wish(version: Version) -> Wish:
     recorded = version.recorded_request if version.recorded_request.get("id") == version.request_id else {}
+    if recorded.get("step") in ENDED and not version.has_ended:
+        recorded = {}  # it failed, and somebody asks for another attempt
     request = Request(
         id=version.request_id,
         version=version.version,
@@ -83,6 +90,8 @@ def _version_wish(version: Version) -> Wish:
         requested_at=version.requested_at,
         reason=version.annotations.get(names.ANNOTATION_REASON, ""),
         served=recorded.get("step") in (Step.SERVING, Step.STANDING_BY),
+        retry=version.retry,
+        retried_by=version.retried_by,
     )
     step = str(recorded.get("step", ""))
     return Wish(request, version.created, version.asked_at_creation, recorded_step=step)
@@ -91,7 +100,7 @@ def _version_wish(version: Version) -> Wish:
 def register(world: World, stage: StageSpec, state: StageState) -> StageState:
     """Withdraw what is no longer asked for and give new requests their places."""
     asked = wishes(world, stage)
-    state = _withdraw(world, stage, state, asked)
+    state = _explain(_withdraw(world, stage, state, asked), asked)
     new = _unknown(state, asked)
     if new:
         state = _place(world, state, new)
@@ -118,6 +127,21 @@ def _withdraw(world: World, stage: StageSpec, state: StageState, asked: Iterable
             message = _why_withdrawn(world, stage, request)
             ended = request.end(Step.WITHDRAWN, VersionReason.WITHDRAWN, message, world.now)
             state = state.with_request(ended)
+    return state
+
+
+def _explain(state: StageState, asked: Iterable[Wish]) -> StageState:
+    """Take over what is added to a request after it was made: a reason, which it may wait for, or a retry."""
+    given = {(wish.request.source, wish.request.uid): wish.request for wish in asked}
+    for request in state.open_requests:
+        wish = given.get((request.source, request.uid))
+        if wish is None:
+            continue
+        told = replace(request, reason=request.reason or wish.reason)
+        if wish.retry:
+            told = replace(told, retry=wish.retry, retried_by=wish.retried_by)
+        if told != request:
+            state = state.with_request(told)
     return state
 
 
@@ -151,7 +175,9 @@ def _place(world: World, state: StageState, new: list[Wish]) -> StageState:
     returning = [wish for wish in new if wish.request.place]
     fresh = sorted((w for w in new if not w.request.place), key=lambda w: _order(w.request, w.created))
     fresh = fresh[:OPEN_REQUESTS_KEPT]
-    requests = [*state.requests, *(wish.request for wish in returning)]
+    anew = {wish.request.id for wish in new}  # a retried request keeps its identity, and gets a new place
+    requests = [r for r in state.requests if r.id not in anew]
+    requests += [wish.request for wish in returning]
     last = max([state.last_place, *(r.place for r in requests)])
     for wish in fresh:
         last += 1

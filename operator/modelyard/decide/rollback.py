@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from modelyard.api import names
 from modelyard.api.reasons import RollbackReason, VersionReason
-from modelyard.decide import targets
+from modelyard.decide import approvals, targets
 from modelyard.decide.codec import parse_time
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
@@ -87,7 +87,10 @@ def _accept(world: World, stage: StageSpec, state: StageState, obj: Obj) -> Stag
         reason=str(spec.get("reason", "")),
         ticket=str(spec.get("ticket", "")),
     )
+    left = {request.version for request in state.open_requests} | {state.current.version}
     state = _supersede(world, state)
+    created = parse_time(obj["metadata"]["creationTimestamp"])
+    state = approvals.void(state, left - {target.version}, max(world.now, created), Step.ROLLED_BACK)
     state = _end_requests(world, replace(state, last_place=place), target, pending)
     return replace(state, rollback=pending)
 

@@ -3,17 +3,18 @@
 The Service comes first: it is what moves traffic. Deployments are made, scaled and deleted, never rewritten.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from modelyard.api import names
 from modelyard.decide import codec, manifests, progress, targets
+from modelyard.decide.gates.probe import Probe, service
 from modelyard.decide.plan import Action, Apply, Create, Delete, Patch
 from modelyard.decide.revisions import Built
 from modelyard.decide.snapshot import Obj
-from modelyard.decide.spec import ServingSpec, StageSpec
+from modelyard.decide.spec import StageSpec
 from modelyard.decide.stage import StageOutcome, settled_at
 from modelyard.decide.state import Revision, StageState
 from modelyard.decide.world import World
@@ -39,9 +40,10 @@ def remember_replicas(world: World, outcome: StageOutcome) -> StageState:
     return replace(state, replicas_before_suspend=None) if running else state
 
 
-def actions(world: World, outcome: StageOutcome) -> tuple[Action, ...]:
-    """The writes of one stage, in order."""
-    return (*_pointer(world, outcome), *_deployments(world, outcome))
+def actions(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> tuple[Action, ...]:
+    """The writes of one stage, in order. `probes`: the candidates that gates ask at this stage."""
+    probes = tuple(probes)
+    return (*_pointer(world, outcome), *_deployments(world, outcome, probes), *_services(world, outcome.spec, probes))
 
 
 def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
@@ -62,7 +64,6 @@ def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
             yield Create(manifests.with_state(manifest, state))
         elif _differs(present, manifest, part):
             yield Apply(manifests.with_state(manifest, state))
-    yield from _surplus_services(world, stage)
 
 
 def _differs(present: Obj, manifest: Mapping[str, Any], part: str) -> bool:
@@ -80,19 +81,26 @@ def _differs(present: Obj, manifest: Mapping[str, Any], part: str) -> bool:
     return bool(spec.get("selector") != mine["selector"] or ports != mine["ports"])
 
 
-def _surplus_services(world: World, stage: StageSpec) -> Iterator[Action]:
-    """Services of this stage under a name that it no longer has."""
-    name = stage.serving.service_name if stage.serving else None
-    for service in world.seen.services.values():
-        metadata = service["metadata"]
+def _services(world: World, stage: StageSpec, probes: Iterable[Probe]) -> Iterator[Action]:
+    """The Services of candidates; and away with those of this stage that have no use, or another name, by now."""
+    kept = {stage.serving.service_name} if stage.serving else set()
+    for probe in probes if stage.serving else ():
+        manifest = service(world, stage, probe.revision)
+        name = manifest["metadata"]["name"]
+        wanted = name not in world.seen.services and ("Service", name) not in world.seen.conflicts
+        if wanted and progress.ready_pods(world.deployment(stage, probe.revision.hash)):
+            yield Create(manifest)
+        kept.add(name)
+    for present in world.seen.services.values():
+        metadata = present["metadata"]
         mine = (metadata.get("labels") or {}).get(names.LABEL_STAGE) == stage.name
-        if mine and metadata["name"] != name and "deletionTimestamp" not in metadata:
+        if mine and metadata["name"] not in kept and "deletionTimestamp" not in metadata:
             yield Delete("Service", metadata["name"], metadata["uid"])
 
 
-def _deployments(world: World, outcome: StageOutcome) -> Iterator[Action]:
+def _deployments(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Iterator[Action]:
     stage = outcome.spec
-    wanted = {item.revision.hash: item for item in _wanted(world, outcome)} if stage.serving else {}
+    wanted = {item.revision.hash: item for item in _wanted(world, outcome, probes)} if stage.serving else {}
     prefix = f"{stage.object_name}-"
     for item in wanted.values():
         present = world.deployment(stage, item.revision.hash)
@@ -136,15 +144,17 @@ def _create(world: World, stage: StageSpec, item: _Wanted) -> Iterator[Action]:
     yield Create(manifests.deployment(world, stage, revision, item.built.template, replicas, objects))
 
 
-def _wanted(world: World, outcome: StageOutcome) -> Iterator[_Wanted]:
+def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Iterator[_Wanted]:
     """Every Deployment the stage should have; of two for one revision, the later entry counts."""
     stage, state = outcome.spec, outcome.state
     assert stage.serving is not None
-    full = targets.wanted_replicas(world, stage, state)
+    full = progress.wanted_replicas(world, stage, state)
     settled = settled_at(state)
     for revision in state.revisions:
         built = targets.rebuild(world, stage, revision)
-        yield _Wanted(revision, _kept_replicas(world, stage.serving, revision, settled, full), built)
+        yield _Wanted(revision, _kept_replicas(world, outcome, revision, settled, full), built)
+    for probe in probes:
+        yield _Wanted(probe.revision, full, probe.built)
     for target in outcome.targets:
         if not target.progress.failed:
             yield _Wanted(target.revision, full, target.built)
@@ -155,12 +165,15 @@ def _wanted(world: World, outcome: StageOutcome) -> Iterator[_Wanted]:
 
 
 def _kept_replicas(
-    world: World, serving: ServingSpec, revision: Revision, settled: datetime | None, full: int
+    world: World, outcome: StageOutcome, revision: Revision, settled: datetime | None, full: int
 ) -> int | None:
     """Replicas of a revision that is kept beside the current one."""
+    serving, current = outcome.spec.serving, outcome.state.current
+    assert serving is not None
     if settled is None or world.now < settled:
         return None  # it may still receive requests
-    if revision.good and revision.warm_until and world.now < revision.warm_until:
+    on_call = bool(current and current.on_trial and current.replaced and current.replaced.hash == revision.hash)
+    if revision.good and revision.warm_until and (on_call or world.now < revision.warm_until):
         return full if serving.keep_warm_replicas is None else serving.keep_warm_replicas
     return 0
 

@@ -3,16 +3,22 @@
 The defaults stand here and not in the CRD, so that what users wrote stays what Git says.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from modelyard.api import defaults
+from modelyard.decide import templates
+from modelyard.decide.gates import checks
 from modelyard.decide.snapshot import Obj
 
 _DURATION = re.compile(r"(\d+)(ms|h|m|s)")
+_VERSION = re.compile(r"\bversion\b")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -37,6 +43,51 @@ class ServingSpec:
 
 
 @dataclass(frozen=True)
+class GateSpec:
+    """A gate of a stage."""
+
+    name: str
+    when: str
+    """BeforeDeploy, BeforeTraffic or AfterTraffic."""
+    inputs: str
+    """None, Candidate or Both: whose files the Job finds mounted."""
+    job: Obj | None
+    """The Job's pod template; None when declared metrics are judged."""
+    timeout: timedelta
+    retries: int
+    checks: tuple[str, ...]
+    fingerprint: str
+    """Hash of all that an answer depends on: an edit of it asks anew, another number of retries does not."""
+    error: str = ""
+    """What keeps the gate from being run, for a person to read."""
+
+    @property
+    def needs_pods(self) -> bool:
+        """Whether it asks the candidate's running pods."""
+        return self.when != "BeforeDeploy"
+
+    @cached_property
+    def compares(self) -> bool:
+        """Whether its answer depends on the incumbent, whose files it mounts or whose numbers it names."""
+        return (self.job is not None and self.inputs == "Both") or checks.names_incumbent(self.checks)
+
+    @cached_property
+    def names_version(self) -> bool:
+        """Whether its answer may depend on what the version declares; rather once too often than not."""
+        return self.job is None or any(_VERSION.search(check) for check in self.checks)
+
+
+@dataclass(frozen=True)
+class ApprovalSpec:
+    """Whose consent a version needs before it carries a stage."""
+
+    required: int = 0
+    exclude_requester: bool = False
+    expire_after: timedelta | None = None
+    allow_service_accounts: bool = False
+
+
+@dataclass(frozen=True)
 class StageSpec:
     """One stage of a Model."""
 
@@ -48,8 +99,12 @@ class StageSpec:
     """The version that the Model itself names for this stage."""
     paused: bool = False
     suspend: bool = False
-    unsupported: str = ""
-    """What stands before this stage that this release cannot run, for a person to read; empty if nothing."""
+    gates: tuple[GateSpec, ...] = ()
+    approvals: ApprovalSpec = ApprovalSpec()
+
+    def gates_at(self, *phases: str) -> tuple[GateSpec, ...]:
+        """The gates of some phases, in the order written."""
+        return tuple(gate for gate in self.gates if gate.when in phases)
 
     @property
     def history_limit(self) -> int:
@@ -67,24 +122,10 @@ def parse_stages(model: Obj) -> tuple[StageSpec, ...]:
     """Every stage of the Model, in its order."""
     spec = model["spec"]
     stages = spec.get("stages") or [{"name": name} for name in defaults.STAGES]
-    found: list[StageSpec] = []
-    unsupported: list[str] = []
-    for stage in stages:
-        unsupported += _unsupported(stage)
-        found.append(_stage(model["metadata"]["name"], spec, stage, "; ".join(unsupported)))
-    return tuple(found)
+    return tuple(_stage(model["metadata"]["name"], spec, stage) for stage in stages)
 
 
-def _unsupported(stage: Mapping[str, Any]) -> list[str]:
-    """Gates and approvals of a stage, which hold back every later stage too."""
-    gates = [gate["name"] for gate in stage.get("gates") or ()]
-    found = [f"stage {stage['name']!r} declares gates ({', '.join(gates)})"] if gates else []
-    if (stage.get("approvals") or {}).get("required", 0):
-        found.append(f"stage {stage['name']!r} requires approvals")
-    return found
-
-
-def _stage(model: str, spec: Mapping[str, Any], stage: Mapping[str, Any], unsupported: str) -> StageSpec:
+def _stage(model: str, spec: Mapping[str, Any], stage: Mapping[str, Any]) -> StageSpec:
     object_name = f"{model}-{stage['name']}"
     return StageSpec(
         name=stage["name"],
@@ -93,7 +134,49 @@ def _stage(model: str, spec: Mapping[str, Any], stage: Mapping[str, Any], unsupp
         version=stage.get("version"),
         paused=bool(stage.get("paused")),
         suspend=bool(stage.get("suspend")),
-        unsupported=unsupported,
+        gates=tuple(_gate(stage["name"], gate) for gate in stage.get("gates") or ()),
+        approvals=_approvals(stage.get("approvals") or {}),
+    )
+
+
+def _gate(stage: str, gate: Mapping[str, Any]) -> GateSpec:
+    job = gate.get("job")
+    expressions = tuple(gate.get("checks") or ())
+    when = gate.get("when") or defaults.GATE_WHEN
+    inputs = gate.get("inputs") or defaults.GATE_INPUTS
+    timeout = parse_duration((job or {}).get("timeout"), defaults.GATE_TIMEOUT)
+    template = job["template"] if job else None
+    answer = {"when": when, "inputs": inputs, "template": template, "timeout": str(timeout), "checks": expressions}
+    return GateSpec(
+        name=gate["name"],
+        when=when,
+        inputs=inputs,
+        job=template,
+        timeout=timeout,
+        retries=_default((job or {}).get("retries"), defaults.GATE_RETRIES),
+        checks=expressions,
+        fingerprint=hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()[:20],
+        error=_gate_error(f"stage {stage!r}: gate {gate['name']!r}", template, expressions),
+    )
+
+
+def _gate_error(where: str, template: Obj | None, expressions: tuple[str, ...]) -> str:
+    """What is wrong with a gate's pod template, or which check does not compile and where; empty for nothing."""
+    for index, expression in enumerate(expressions):
+        error = checks.compile_error(expression)
+        if error:
+            return f"{where}: checks[{index}] is not a check: {error}; in: {expression[:200]}"
+    wrong = templates.error(template, "job.template") if template is not None else ""
+    return f"{where}: {wrong}" if wrong else ""
+
+
+def _approvals(policy: Mapping[str, Any]) -> ApprovalSpec:
+    expire_after = policy.get("expireAfter")
+    return ApprovalSpec(
+        required=policy.get("required") or 0,
+        exclude_requester=bool(policy.get("excludeRequester")),
+        expire_after=parse_duration(expire_after, "0s") if expire_after else None,
+        allow_service_accounts=bool(policy.get("allowServiceAccounts")),
     )
 
 

@@ -1,7 +1,8 @@
 """Where does one stage's pointer go, and what follows for its requests and revisions?
 
 1. what was switched on or off by hand (suspend, pause) is recorded;
-2. Rollbacks are taken in; a request for the very version that serves stands behind the pointer at once;
+2. Rollbacks are taken in; a request for the very version that serves stands behind the pointer at once; what has just
+   taken the stage is tried by its AfterTraffic gates (see `trial`);
 3. of all targets (see `targets`) the first that is ready takes the pointer, one that cannot make it ends;
    and again, until nothing moves;
 4. a switch is effective when the Service's endpoints are those of the new revision only; nothing that served
@@ -10,16 +11,18 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelyard.api import names
 from modelyard.api.reasons import RollbackReason, VersionReason
-from modelyard.decide import requests, rollback, targets
+from modelyard.decide import progress, requests, rollback, targets, trial
+from modelyard.decide.gates.passage import Way
+from modelyard.decide.promotion import Promotion
 from modelyard.decide.revisions import build
 from modelyard.decide.spec import StageSpec
-from modelyard.decide.state import Cause, Current, Pointed, StageState, Step, Transition
-from modelyard.decide.targets import Promotion, Standing, Target
+from modelyard.decide.state import Cause, Current, Pointed, Revision, StageState, Standing, Step, Transition
+from modelyard.decide.targets import Target
 from modelyard.decide.verification import Verdict
 from modelyard.decide.world import World
 
@@ -35,19 +38,27 @@ class StageOutcome:
     state: StageState
     transitions: tuple[Transition, ...] = ()
     targets: tuple[Target, ...] = ()
-    standings: Mapping[str, Standing] | None = None
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    ways: Mapping[str, tuple[Way, ...]] = field(default_factory=dict)
+    """By version: what its gates are to do and to have on record."""
     look_again_at: datetime | None = None
 
 
 def advance(
-    world: World, stage: StageSpec, state: StageState, verdicts: dict[str, Verdict], *, fresh: bool
+    world: World,
+    stage: StageSpec,
+    states: Mapping[str, StageState],
+    verdicts: dict[str, Verdict],
+    *,
+    fresh: bool,
 ) -> StageOutcome:
-    """Decide one stage. `fresh`: nothing was recorded of this Model before."""
-    state, history = _switched_by_hand(world, stage, state)
+    """Decide one stage. `states`: of every stage. `fresh`: nothing was recorded of this Model before."""
+    state, history = _switched_by_hand(world, stage, states[stage.name])
     state = rollback.accept(world, stage, state, fresh=fresh)
     while True:
-        state = _bind(world, state, verdicts)
-        promotion = Promotion(world, stage, state, verdicts)
+        state = _bind(world, stage, state, verdicts)
+        state = trial.conclude(world, stage, _effective(world, stage, state))
+        promotion = Promotion(world, stage, {**states, stage.name: state}, verdicts)
         found = _targets(world, stage, state, promotion)
         following, transition = _step(world, stage, state, promotion, found)
         if transition:
@@ -55,13 +66,26 @@ def advance(
         if following == state:
             break
         state = following
-    state = _effective(world, stage, state)
+    ways = _ways(promotion, found, trial.way(world, stage, state), state)
     state = _retain(world, stage, state, found)
     state = requests.forget(world, state)
     moments = [target.progress.look_again_at for target in found]
-    return StageOutcome(
-        stage, state, history, found, promotion.standings, _earliest([*moments, *_moments(world, stage, state)])
-    )
+    moments += [way.look_again_at for of_version in ways.values() for way in of_version]
+    moments += _moments(world, stage, state)
+    return StageOutcome(stage, state, history, found, promotion.standings, ways, _earliest(moments))
+
+
+def _ways(
+    promotion: Promotion, found: Iterable[Target], tried: Way | None, state: StageState
+) -> dict[str, tuple[Way, ...]]:
+    """What gates are asked about, by version: requests, a changed template, and what has just taken the stage."""
+    ways = dict(promotion.ways)
+    more = [(target.revision.version, target.way) for target in found if target.cause == Cause.RECONFIGURED]
+    if tried and state.current:
+        more.append((state.current.version, tried))
+    for version, way in more:
+        ways[version] = (*ways.get(version, ()), way)
+    return ways
 
 
 def _switched_by_hand(world: World, stage: StageSpec, state: StageState) -> tuple[StageState, tuple[Transition, ...]]:
@@ -82,16 +106,19 @@ def _pointed(current: Current | None) -> Pointed | None:
     return Pointed(current.version, current.digest, current.revision) if current else None
 
 
-def _bind(world: World, state: StageState, verdicts: dict[str, Verdict]) -> StageState:
+def _bind(world: World, stage: StageSpec, state: StageState, verdicts: dict[str, Verdict]) -> StageState:
     """Let the newest open request for the version that serves stand behind the pointer."""
     current = state.current
-    if current is None:
+    if current is None or trial.good_revision(world, stage, state):
         return state
     same = [r for r in state.open_requests if r.version == current.version and _same_bytes(r.version, state, verdicts)]
     newest = max(same, key=lambda r: r.place, default=None)
-    if newest is None or newest.id == current.request_id:
+    if newest is None or (newest.id == current.request_id and newest.place <= current.place):
         return state
     bound = replace(current, request_id=newest.id, place=max(newest.place, current.place))
+    if current.undo:
+        # It failed its trial and there was nothing to go back to: asked for anew, it is tried anew.
+        bound = replace(bound, undo=None, on_trial=True)
     state = replace(state, current=bound).with_request(replace(newest, served=True))
     revision = state.revision(current.revision)
     if revision:
@@ -106,6 +133,8 @@ def _same_bytes(version: str, state: StageState, verdicts: dict[str, Verdict]) -
 
 def _targets(world: World, stage: StageSpec, state: StageState, promotion: Promotion) -> tuple[Target, ...]:
     found: list[Target | None] = [*promotion.targets, rollback.target(world, stage, state)]
+    if state.rollback is None:
+        found.append(trial.undo(world, stage, state))
     if state.rollback is None and not stage.paused:
         found.append(targets.successor(world, stage, state))
         found.append(targets.reconfigured(world, stage, state))
@@ -121,19 +150,18 @@ def _step(
     if promotion.failed:
         return state, None
     for target in found:
-        if target.progress.failed:
-            return _give_up(world, stage, state, target), None
+        if target.failed:
+            return _give_up(world, stage, state, target, target.failed), None
     for target in found:
-        if target.progress.ready:
+        if target.may_take_over:
             return _move(world, stage, state, target)
     return state, None
 
 
-def _give_up(world: World, stage: StageSpec, state: StageState, target: Target) -> StageState:
-    why = target.progress
+def _give_up(world: World, stage: StageSpec, state: StageState, target: Target, why: Standing) -> StageState:
     if target.cause == Cause.ROLLED_BACK:
         return rollback.target_failed(world, stage, state, target)
-    if target.cause == Cause.SUCCEEDED:
+    if target.cause in (Cause.SUCCEEDED, Cause.UNDONE):
         # It was good and cannot be started any more: the next good one is asked.
         return state.with_revision(replace(target.revision, good=False))
     if target.cause == Cause.RECONFIGURED:
@@ -141,12 +169,12 @@ def _give_up(world: World, stage: StageSpec, state: StageState, target: Target) 
         held = replace(
             state.current,
             held_revision=target.revision.hash,
-            held_reason=str(why.reason),
+            held_reason=why.reason,
             held_message=why.message,
         )
         return replace(state, current=held)
     assert target.request
-    return state.with_request(target.request.end(Step.FAILED, why.reason, why.message, world.now))
+    return state.with_request(target.request.end(why.step, why.reason, why.message, world.now))
 
 
 def _move(world: World, stage: StageSpec, state: StageState, target: Target) -> tuple[StageState, Transition]:
@@ -157,6 +185,8 @@ def _move(world: World, stage: StageSpec, state: StageState, target: Target) -> 
     request = target.request
     place = request.place if request else target.revision.place
     rolled_back = target.cause == Cause.ROLLED_BACK
+    back = rolled_back or target.cause == Cause.UNDONE
+    on_trial = trial.is_due(stage, target.cause)
     by = pending.by if rolled_back and pending else (request.requested_by if request else "")
     current = Current(
         version=target.revision.version,
@@ -168,9 +198,11 @@ def _move(world: World, stage: StageSpec, state: StageState, target: Target) -> 
         request_id=request.id if request and request.is_open else "",
         by=by,
         cause=target.cause.value,
-        held_revision=_held_revision(world, stage, target) if rolled_back else "",
-        held_reason=VersionReason.ROLLED_BACK.value if rolled_back else "",
+        replaced=_identity(state, previous),
+        on_trial=on_trial,
     )
+    if back:
+        current = _held_back(world, stage, current, target, previous)
     transition = Transition(
         stage=stage.name,
         type=target.cause.value,
@@ -179,7 +211,7 @@ def _move(world: World, stage: StageSpec, state: StageState, target: Target) -> 
         from_=_pointed(previous),
         to=_pointed(current),
         by=by,
-        reason=pending.reason if rolled_back and pending else (request.reason if request else ""),
+        reason=_why(state, target),
         ticket=pending.ticket if rolled_back and pending else "",
         requested_at=pending.accepted_at if rolled_back and pending else (request.requested_at if request else None),
     )
@@ -196,7 +228,7 @@ def _move(world: World, stage: StageSpec, state: StageState, target: Target) -> 
         place=place,
         request_id=current.request_id,
         sequence=sequence,
-        good=True,
+        good=not on_trial,
         served_from=world.now,
         served_until=None,
         warm_until=None,
@@ -207,13 +239,33 @@ def _move(world: World, stage: StageSpec, state: StageState, target: Target) -> 
     return _supersede_below(world, state, current), transition
 
 
-def _held_revision(world: World, stage: StageSpec, target: Target) -> str:
-    """What the present template makes of a rolled-back-to version; a rollback is whole, so it is not applied."""
+def _why(state: StageState, target: Target) -> str:
+    """The reason that goes into the history: a person's own words, or what a gate said."""
+    if target.cause == Cause.ROLLED_BACK and state.rollback:
+        return state.rollback.reason
+    if target.cause == Cause.UNDONE and state.current and state.current.undo:
+        return state.current.undo.message
+    return target.request.reason if target.request else ""
+
+
+def _identity(state: StageState, current: Current | None) -> Revision | None:
+    """The revision that a pointer names, as far as it is compared with."""
+    known = state.revision(current.revision) if current else None
+    return Revision(known.hash, known.version, known.digest, known.uri) if known else None
+
+
+def _held_back(world: World, stage: StageSpec, current: Current, target: Target, previous: Current | None) -> Current:
+    """The pointer after going back, which is whole: what the present template makes of the version is not applied."""
     version = world.versions.get(target.revision.version)
     if version is None:
-        return ""
+        return current
     built = build(world, stage, targets.replace_digest(version, target.revision.digest))
-    return "" if built.revision.hash == target.revision.hash else built.revision.hash
+    if built.revision.hash == target.revision.hash:
+        return current
+    held = replace(current, held_revision=built.revision.hash, held_reason=VersionReason.ROLLED_BACK.value)
+    if previous and previous.undo and previous.revision == built.revision.hash:
+        held = replace(held, held_reason=previous.undo.reason, held_message=previous.undo.message)
+    return held
 
 
 def _retire(world: World, stage: StageSpec, state: StageState, target: Target) -> StageState:
@@ -245,25 +297,10 @@ def _effective(world: World, stage: StageSpec, state: StageState) -> StageState:
 
 
 def _routed(world: World, stage: StageSpec, current: Current) -> bool:
-    """Whether the Service's EndpointSlices hold ready pods of the current revision and of no other."""
+    """Whether the Service's endpoints are ready pods of the current revision and of no other."""
     if stage.serving is None or stage.suspend:
         return True
-    service = world.seen.services.get(stage.serving.service_name)
-    if service is None or service["spec"]["selector"].get(names.LABEL_REVISION) != current.revision:
-        return False
-    ours = {pod["metadata"]["name"] for pod in world.pods_of(stage, current.revision)}
-    ready = 0
-    for piece in world.seen.endpointslices:
-        if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") != stage.serving.service_name:
-            continue
-        for endpoint in piece.get("endpoints") or ():
-            conditions = endpoint.get("conditions") or {}
-            if conditions.get("ready") is False:
-                continue
-            if (endpoint.get("targetRef") or {}).get("name") not in ours:
-                return False
-            ready += 1
-    return ready > 0
+    return progress.is_reached(world, stage, stage.serving.service_name, current.revision)
 
 
 def settled_at(state: StageState) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What do the statuses of ModelVersions, Rollbacks and Approvals say? Derived from the state, for people and tools.
+"""What do the statuses of ModelVersions and Rollbacks say? Derived from the state, for people and tools.
 
 Nothing is decided on them but what cannot be had elsewhere: a version's verification and pinned digest, and the
 end of a request that the Model's state no longer remembers.
@@ -9,13 +9,21 @@ from typing import Any
 
 from modelyard.api import names
 from modelyard.api.reasons import ModelReason, RollbackReason, VersionReason
-from modelyard.decide import codec
+from modelyard.decide import approval_statuses, codec
 from modelyard.decide.conditions import condition
+from modelyard.decide.gates import results
 from modelyard.decide.plan import ApplyStatus
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import ENDED, HandledRollback, ModelState, PendingRollback, Request, StageState, Step
-from modelyard.decide.targets import Standing
+from modelyard.decide.state import (
+    HandledRollback,
+    ModelState,
+    PendingRollback,
+    Request,
+    StageState,
+    Standing,
+    Step,
+)
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
 from modelyard.decide.world import World
@@ -50,9 +58,21 @@ def _version_status(
         "artifact": dict(verdict.artifact),
         "verification": dict(verdict.record),
         "request": request,
+        "gates": _gates(outcomes, version),
+        "approvals": approval_statuses.version_approvals(world, state, version, verdict, request),
         "conditions": _conditions(world, version, verdict, request),
     }
     return {key: value for key, value in status.items() if value not in ("", [], {}, None)}
+
+
+def _gates(outcomes: Mapping[str, StageOutcome], version: Version) -> list[Any]:
+    """The status's `gates`: what is asked now, and what was said before."""
+    ways = [way for outcome in outcomes.values() for way in outcome.ways.get(version.version, ())]
+    lines = [line for way in ways for line in way.results]
+    recorded = results.recorded(version)
+    if not lines and all(line.is_final for line in recorded):
+        return list(version.status.get("gates") or ())
+    return results.to_record(recorded, lines)
 
 
 def _stages_held(world: World, state: ModelState, version: Version) -> list[dict[str, str]]:
@@ -80,9 +100,8 @@ def _request(world: World, state: ModelState, outcomes: Mapping[str, StageOutcom
         return _described(world, version, stage, request, _standing(state.stages[stage], outcomes.get(stage), request))
     if version.stage in ("", names.STAGE_ARCHIVED):
         return {}
-    recorded = version.recorded_request
-    if recorded.get("id") == version.request_id and recorded.get("step") in ENDED:
-        return dict(recorded)
+    if version.has_ended:
+        return dict(version.recorded_request)
     return _unheard(world, version)
 
 
@@ -125,14 +144,22 @@ def _standing(stage: StageState, outcome: StageOutcome | None, request: Request)
     if stage.current and stage.current.request_id == request.id:
         if stage.current.effective_since is None:
             return Standing(Step.SWITCHING, VersionReason.SWITCHING, "the Service's endpoints are about to follow")
-        return Standing(Step.SERVING, VersionReason.SERVING)
+        return _serving(stage, outcome)
     if outcome is None:
         return Standing(Step.HELD, VersionReason.STAGE_UNKNOWN, f"stage {stage.name!r} was taken out of the Model")
     for target in outcome.targets:
         if target.request and target.request.id == request.id:
-            return Standing(Step.DEPLOYING, str(target.progress.reason), target.progress.message)
-    known = (outcome.standings or {}).get(request.id)
-    return known or Standing(Step.QUEUED, VersionReason.QUEUED)
+            return target.standing
+    return outcome.standings.get(request.id) or Standing(Step.QUEUED, VersionReason.QUEUED)
+
+
+def _serving(stage: StageState, outcome: StageOutcome | None) -> Standing:
+    """Where a request stands that carries the stage, while AfterTraffic gates are asked as well."""
+    ways = outcome.ways.get(stage.current.version, ()) if outcome and stage.current and stage.current.on_trial else ()
+    waits = next((way.standing for way in ways if way.standing), None)
+    if waits is None:
+        return Standing(Step.SERVING, VersionReason.SERVING)
+    return Standing(Step.SERVING, waits.reason, waits.message)
 
 
 def _described(world: World, version: Version, stage: str, request: Request, standing: Standing) -> dict[str, Any]:
@@ -148,6 +175,8 @@ def _described(world: World, version: Version, stage: str, request: Request, sta
         "message": standing.message,
         "requestedBy": request.requested_by,
         "requestedAt": codec.format_time(request.requested_at) if request.requested_at else "",
+        "retry": request.retry,
+        "retriedBy": request.retried_by,
         "since": recorded.get("since") if same else codec.format_time(world.now),
     }
     return {key: value for key, value in found.items() if value not in ("", None)}
@@ -230,20 +259,6 @@ def rollback_status(
     ]
     found = {"observedGeneration": generation, "outcome": outcome, **(extra or {}), "conditions": both}
     return {key: value for key, value in found.items() if value not in ("", None, 0)}
-
-
-def approval_statuses(world: World) -> Iterator[ApplyStatus]:
-    """Approvals do not count yet; say so rather than say nothing."""
-    for obj in world.seen.approvals:
-        generation = obj["metadata"].get("generation", 1)
-        text = "this release does not count approvals yet"
-        known = (obj.get("status") or {}).get("conditions") or ()
-        counted = condition(
-            known, "Counted", False, VersionReason.NOT_SUPPORTED_YET, text, generation=generation, now=world.now
-        )
-        status = {"observedGeneration": generation, "conditions": [counted]}
-        if status != obj.get("status"):
-            yield ApplyStatus("Approval", obj["metadata"]["name"], obj["metadata"]["uid"], status)
 
 
 def ready_reason(*, serves: bool, all_ready: bool) -> ModelReason:

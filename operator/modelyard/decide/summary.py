@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelyard.api.reasons import ModelReason, VersionReason
-from modelyard.decide import bytes_check, codec, manifests, progress, rollback, targets
+from modelyard.decide import bytes_check, codec, manifests, progress, rollback, targets, trial
 from modelyard.decide.conditions import condition
+from modelyard.decide.gates import passage
 from modelyard.decide.revisions import build
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.stage import StageOutcome
@@ -40,8 +41,9 @@ def _stage_status(world: World, outcome: StageOutcome) -> dict[str, Any]:
             "digest": target.revision.digest,
             "revision": target.revision.hash,
             "cause": target.cause.value,
-            "reason": str(target.progress.reason),
-            "message": target.progress.message,
+            "step": target.standing.step.value,
+            "reason": target.standing.reason,
+            "message": target.standing.message,
         }
         for target in outcome.targets
     ]
@@ -52,7 +54,7 @@ def _stage_status(world: World, outcome: StageOutcome) -> dict[str, Any]:
     if state.current and stage.serving:
         shown["endpoint"] = manifests.endpoint(world, stage)
         ready = progress.ready_pods(world.deployment(stage, state.current.revision))
-        shown["replicas"] = {"wanted": targets.wanted_replicas(world, stage, state), "ready": ready}
+        shown["replicas"] = {"wanted": progress.wanted_replicas(world, stage, state), "ready": ready}
     return {key: value for key, value in shown.items() if value not in ([], {})}
 
 
@@ -87,8 +89,8 @@ def _pending(outcomes: Iterable[StageOutcome]) -> tuple[str, str] | None:
             return f"{where} ({newest.ended})", newest.ended_reason
         for target in outcome.targets:
             if target.request and target.request.id == newest.id:
-                return where, str(target.progress.reason)
-        standing = (outcome.standings or {}).get(newest.id)
+                return where, target.standing.reason
+        standing = outcome.standings.get(newest.id)
         return where, str(standing.reason if standing else VersionReason.QUEUED)
     for outcome in outcomes:
         if outcome.state.rollback:
@@ -128,11 +130,13 @@ _Row = tuple[bool | None, str, str]
 
 
 def _accepted(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], removed: list[str]) -> _Row:
+    if error := passage.invalid_gate(world.stages):
+        return False, ModelReason.INVALID_GATE, error
     for outcome in outcomes.values():
         conflict = targets.name_conflict(world, outcome.spec)
         if conflict:
             return False, ModelReason.NAME_CONFLICT, conflict
-        for standing in (outcome.standings or {}).values():
+        for standing in outcome.standings.values():
             if standing.reason == VersionReason.INVALID_TEMPLATE:
                 return False, ModelReason.INVALID_TEMPLATE, standing.message
         error = _present_template_error(world, outcome)
@@ -158,7 +162,7 @@ def _present_template_error(world: World, outcome: StageOutcome) -> str:
     if built.error:
         return built.error
     if current.held_revision and current.held_message:
-        return f"stage {outcome.spec.name!r}: the changed template did not become ready: {current.held_message}"
+        return f"stage {outcome.spec.name!r}: the changed template was not taken: {current.held_message}"
     return ""
 
 
@@ -174,7 +178,10 @@ def _ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
                 "request stands can take over; it serves on"
             )
             return False, ModelReason.NO_SUCCESSOR, text
-        wanted = targets.wanted_replicas(world, spec, outcome.state)
+        if current.undo and trial.good_revision(world, spec, outcome.state) is None:
+            text = f"stage {spec.name!r} has no good revision to go back to and serves on: {current.undo.message}"
+            return False, ModelReason.UNDO_IMPOSSIBLE, text
+        wanted = progress.wanted_replicas(world, spec, outcome.state)
         ready = progress.ready_pods(world.deployment(spec, current.revision)) if spec.serving else wanted
         if ready < wanted or current.effective_since is None:
             short.append(f"stage {spec.name!r} has {ready} of {wanted} pods ready")

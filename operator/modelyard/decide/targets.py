@@ -1,25 +1,29 @@
 """What could the stage's pointer move to, and how far is each?
 
-There are four ways, each with the same needs (a revision and enough ready pods), tried in this order:
+There are five ways, each with the same needs (a revision and enough ready pods), tried in this order:
 
-1. promotion: a request placed higher than the current one (the newest and the furthest-advanced are worked on);
-2. rollback: the revision that an accepted Rollback goes back to;
-3. succession: the current request was withdrawn, the good version placed last whose request stands takes over;
-4. reconfiguration: the same version with a changed template.
+1. promotion: a request placed higher than the current one (see `promotion`), past gates and approvals;
+2. rollback: the revision that an accepted Rollback goes back to (see `rollback`);
+3. undo: the last good revision, when an AfterTraffic gate said no (see `trial`);
+4. succession: the current request was withdrawn, the good version placed last whose request stands takes over;
+5. reconfiguration: the same version with a changed template, past the gates that ask its pods.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from modelyard.api.reasons import VersionReason
-from modelyard.decide import progress, requests
+from modelyard.decide import progress
+from modelyard.decide.gates import passage
+from modelyard.decide.gates.passage import Way
 from modelyard.decide.progress import Progress
 from modelyard.decide.revisions import Built, build
 from modelyard.decide.spec import StageSpec
-from modelyard.decide.state import Cause, Request, Revision, StageState, Step
-from modelyard.decide.verification import Verdict
+from modelyard.decide.state import Cause, Request, Revision, StageState, Standing, Step
+from modelyard.decide.versions import Version
 from modelyard.decide.world import World
+
+UNGATED = Way()
+"""The way of what was good before: nobody is asked about it."""
 
 
 @dataclass(frozen=True)
@@ -32,137 +36,32 @@ class Target:
     request: Request | None = None
     built: Built | None = None
     """How to make its Deployment; None when only an existing one can be used."""
+    way: Way = UNGATED
+    """What gates and people say to it."""
+
+    @property
+    def may_take_over(self) -> bool:
+        """Whether the pointer may move to it now."""
+        return self.progress.ready and self.way.is_open
+
+    @property
+    def failed(self) -> Standing | None:
+        """Why it is not going to make it."""
+        if self.progress.failed:
+            return Standing(Step.FAILED, str(self.progress.reason), self.progress.message)
+        return self.way.ending
+
+    @property
+    def standing(self) -> Standing:
+        """What it waits for."""
+        return self.way.standing or Standing(Step.DEPLOYING, str(self.progress.reason), self.progress.message)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Where an open request stands, for people to read."""
-
-    step: Step
-    reason: str
-    message: str = ""
-
-
-def wanted_replicas(world: World, stage: StageSpec, state: StageState) -> int:
-    """How many pods the stage wants: a switch needs as many ready ones of the target.
-
-    Without `replicas` it is what the present Deployment has, which an autoscaler may have set.
-    """
-    if stage.serving is None or stage.suspend:
-        return 0
-    if stage.serving.replicas is not None:
-        return stage.serving.replicas
-    present = world.deployment(stage, state.current.revision) if state.current else None
-    if present is None:
-        return 1
-    replicas = int(present["spec"].get("replicas", 1))
-    return replicas or state.replicas_before_suspend or 1
-
-
-class Promotion:
-    """The open requests of a stage: which are worked on, and where each stands."""
-
-    def __init__(self, world: World, stage: StageSpec, state: StageState, verdicts: dict[str, Verdict]) -> None:
-        self._world, self._stage, self._state, self._verdicts = world, stage, state, verdicts
-        self._wanted = wanted_replicas(world, stage, state)
-        self._placing = requests.unplaced(world, stage, state)
-        self.standings: dict[str, Standing] = {}
-        self.failed: list[Request] = []
-        self.targets: tuple[Target, ...] = self._choose()
-
-    def _choose(self) -> tuple[Target, ...]:
-        eligible: list[Target] = []
-        for request in sorted(self._state.open_requests, key=lambda r: -r.place):
-            target = self._consider(request)
-            if target:
-                eligible.append(target)
-        worked = _worked_on(self._world, self._stage, eligible)
-        for target in eligible:
-            if target in worked:
-                continue
-            # Naming the newer version would write the status of every queued one whenever another comes.
-            text = "a newer request is worked on; this one is taken up if that fails"
-            assert target.request
-            self.standings[target.request.id] = Standing(Step.QUEUED, VersionReason.QUEUED, text)
-        return worked
-
-    def _consider(self, request: Request) -> Target | None:
-        """The target of a request that may be deployed now; otherwise its standing is noted."""
-        current = self._state.current
-        if current and current.request_id == request.id:
-            self._stand(request, Step.SERVING, VersionReason.SERVING)
-            return None
-        if current and request.place < current.place:
-            text = "it was replaced, and takes over when nobody asks for the version that serves any more"
-            self._stand(request, Step.STANDING_BY, VersionReason.STANDING_BY, text)
-            return None
-        version = self._world.versions.get(request.version)
-        if version is None:
-            name = f"{self._world.seen.name}-{request.version}"
-            text = f"there is no ModelVersion {name!r}; create it, or correct the Model's spec.stages[].version"
-            self._stand(request, Step.HELD, VersionReason.VERSION_NOT_FOUND, text)
-            return None
-        verdict = self._verdicts[request.version]
-        if verdict.failed:
-            self.failed.append(request.end(Step.FAILED, verdict.reason, verdict.message, self._world.now))
-            return None
-        if not verdict.passed:
-            self._stand(request, Step.VERIFYING, verdict.reason, verdict.message)
-            return None
-        held = self._held()
-        if held:
-            self._stand(request, *held)
-            return None
-        built = build(self._world, self._stage, replace_digest(version, verdict.digest))
-        if built.error:
-            self._stand(request, Step.HELD, VersionReason.INVALID_TEMPLATE, built.error)
-            return None
-        revision = replace(built.revision, place=request.place, request_id=request.id)
-        if self._placing and self._world.deployment(self._stage, revision.hash) is None:
-            text = "other requests that were seen with it get their places first"
-            self._stand(request, Step.QUEUED, VersionReason.QUEUED, text)
-            return None
-        how_far = progress.of_revision(self._world, self._stage, revision.hash, self._wanted)
-        return Target(Cause.PROMOTED, revision, how_far, request, built)
-
-    def _held(self) -> tuple[Step, str, str] | None:
-        stage = self._stage
-        if stage.unsupported:
-            text = f"{stage.unsupported}: this release runs neither, so nothing is promoted past them"
-            return Step.HELD, VersionReason.NOT_SUPPORTED_YET, text
-        if stage.suspend:
-            text = f"stage {stage.name!r} is suspended; set suspend: false to go on"
-            return Step.HELD, VersionReason.SUSPENDED, text
-        if stage.paused:
-            text = f"stage {stage.name!r} is paused; set paused: false to go on"
-            return Step.HELD, VersionReason.PAUSED, text
-        conflict = name_conflict(self._world, stage)
-        return (Step.HELD, VersionReason.NAME_CONFLICT, conflict) if conflict else None
-
-    def _stand(self, request: Request, step: Step, reason: str, message: str = "") -> None:
-        self.standings[request.id] = Standing(step, str(reason), message)
-
-
-def replace_digest(version: Any, digest: str) -> Any:
+def replace_digest(version: Version, digest: str) -> Version:
     """The version as it will be once this decision's verdict is in its status."""
     verification = {**version.verification, "state": "Passed"}
     status = {**version.status, "digest": digest, "verification": verification}
-    return type(version)({**version.obj, "status": status})
-
-
-def _worked_on(world: World, stage: StageSpec, eligible: list[Target]) -> tuple[Target, ...]:
-    """The newest and the furthest-advanced of the eligible, which come newest first."""
-    if not eligible:
-        return ()
-
-    def advance(target: Target) -> tuple[bool, bool, int]:
-        deployed = world.deployment(stage, target.revision.hash)
-        running = bool(deployed and deployed["spec"].get("replicas"))
-        return target.progress.ready, running, progress.ready_pods(deployed)
-
-    # A target that cannot make it is not ahead of anything.
-    furthest = max((t for t in eligible if not t.progress.failed), key=advance, default=eligible[0])
-    return tuple(target for target in eligible if target in (eligible[0], furthest))
+    return Version({**version.obj, "status": status})
 
 
 def name_conflict(world: World, stage: StageSpec) -> str:
@@ -196,7 +95,7 @@ def rebuild(world: World, stage: StageSpec, revision: Revision) -> Built | None:
 
 def of_revision(world: World, stage: StageSpec, state: StageState, cause: Cause, revision: Revision) -> Target:
     """The target that an existing good revision is."""
-    how_far = progress.of_revision(world, stage, revision.hash, wanted_replicas(world, stage, state))
+    how_far = progress.of_revision(world, stage, revision.hash, progress.wanted_replicas(world, stage, state))
     return Target(cause, revision, how_far, built=rebuild(world, stage, revision))
 
 
@@ -237,12 +136,16 @@ def reconfigured(world: World, stage: StageSpec, state: StageState) -> Target | 
     version = world.versions.get(current.version) if current else None
     if current is None or version is None or stage.paused or stage.suspend:
         return None
-    built = build(world, stage, replace_digest(version, current.digest))
+    if current.on_trial or current.undo:
+        return None  # one change at a time: what it would go back to is not known to be good yet
+    version = replace_digest(version, current.digest)
+    built = build(world, stage, version)
     if built.error or built.revision.hash in (current.revision, current.held_revision):
         return None
     revision = replace(built.revision, place=current.place, request_id=current.request_id)
-    how_far = progress.of_revision(world, stage, revision.hash, wanted_replicas(world, stage, state))
-    return Target(Cause.RECONFIGURED, revision, how_far, state.request(current.request_id), built)
+    how_far = progress.of_revision(world, stage, revision.hash, progress.wanted_replicas(world, stage, state))
+    way = passage.to_same_stage(world, stage, state, (version, built, how_far))
+    return Target(Cause.RECONFIGURED, revision, how_far, state.request(current.request_id), built, way)
 
 
 def hashes(targets: Iterable[Target]) -> frozenset[str]:

@@ -6,7 +6,7 @@ asked for anew. A digest, once pinned, is not computed again here: every fetch d
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -115,9 +115,9 @@ def _open_requests(state: ModelState) -> dict[str, tuple[Request, ...]]:
 
 def _verdict(world: World, state: ModelState, version: Version, asked: Iterable[Request]) -> Verdict:
     recorded = _recorded(version)
-    ids = {request.id for request in asked}
-    if recorded.failed and ids and recorded.for_request not in ids:
-        recorded = Verdict("Pending", for_request=max(ids))
+    ids = {request.attempt_id for request in asked}
+    if recorded.failed and _asked_again(version, recorded, ids):
+        recorded = Verdict("Pending", for_request=max(ids, default=f"~{version.retry}"))
     if recorded.passed or recorded.failed:
         return recorded
     if version.stage == names.STAGE_ARCHIVED and not ids:
@@ -130,6 +130,13 @@ def _verdict(world: World, state: ModelState, version: Version, asked: Iterable[
     if "external" in version.artifact:
         return _external(world, version, recorded)
     return _observed(world, state, version, recorded)
+
+
+def _asked_again(version: Version, recorded: Verdict, ids: Collection[str]) -> bool:
+    """Whether a failed verification is to be repeated: for a new request, or because somebody said so."""
+    if ids:
+        return recorded.for_request not in ids
+    return bool(version.retry) and not recorded.for_request.endswith(f"~{version.retry}")
 
 
 def _recorded(version: Version) -> Verdict:

@@ -9,7 +9,7 @@ from typing import Any
 from modelyard.api import names
 from modelyard.decide.codec import parse_time
 from modelyard.decide.snapshot import Obj
-from modelyard.decide.state import ENDED
+from modelyard.decide.state import ENDED, Step
 
 _DOTTED = re.compile(r"\d+(\.\d+)*")
 _RUNS = re.compile(r"\d+|\D+")
@@ -91,6 +91,24 @@ class Version:
         return f"{self.uid}/{self.generation}" + (f"/{nonce}" if nonce else "")
 
     @property
+    def retry(self) -> str:
+        """The attempt that was asked for (modelyard.dev/retry); empty when nobody asked for another one."""
+        return self.annotations.get(names.ANNOTATION_RETRY, "")
+
+    @property
+    def retried_by(self) -> str:
+        """Who asked for it."""
+        return self.annotations.get(names.ANNOTATION_RETRIED_BY, "") if self.retry else ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the present request ended for good, and nobody asks for another attempt."""
+        recorded = self.recorded_request
+        if recorded.get("id") != self.request_id or recorded.get("step") not in ENDED:
+            return False
+        return not is_retried(str(recorded["step"]), str(recorded.get("retry", "")), self.retry)
+
+    @property
     def annotations(self) -> Mapping[str, str]:
         """The object's annotations."""
         found: Mapping[str, str] = self.obj["metadata"].get("annotations") or {}
@@ -114,6 +132,11 @@ class Version:
             if "f:stage" in fields and "time" in entry and not self.asked_at_creation:
                 return parse_time(entry["time"])
         return self.created
+
+
+def is_retried(ended: str, before: str, now: str) -> bool:
+    """Whether the annotation modelyard.dev/retry makes anew what ended: only what failed, and once for each value."""
+    return ended == Step.FAILED and now not in ("", before)
 
 
 def natural_key(version: str) -> tuple[tuple[int, int, str], ...]:
@@ -152,5 +175,4 @@ def settled(obj: Obj) -> bool:
         return False
     if not version.stage:
         return True
-    recorded = version.recorded_request
-    return recorded.get("id") == version.request_id and recorded.get("step") in ENDED
+    return version.has_ended

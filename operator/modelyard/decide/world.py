@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from modelyard.api import names
 from modelyard.decide.snapshot import Obj, Snapshot
@@ -33,6 +34,19 @@ class World:
         found = (Version(obj) for obj in seen.versions.values())
         versions = {v.version: v for v in found if "deletionTimestamp" not in v.obj["metadata"]}
         return cls(seen, now, model, parse_stages(model), versions, _by_version_and_stage(seen.approvals))
+
+    def twins(self, version: Version) -> tuple[Version, ...]:
+        """Other versions whose recorded digest is the same."""
+        same = self._by_digest.get(version.digest, ())
+        return tuple(other for other in same if other.uid != version.uid)
+
+    @cached_property
+    def _by_digest(self) -> Mapping[str, tuple[Version, ...]]:
+        found: dict[str, tuple[Version, ...]] = {}
+        for version in self.versions.values():
+            if version.digest:
+                found[version.digest] = (*found.get(version.digest, ()), version)
+        return found
 
     @property
     def uid(self) -> str:

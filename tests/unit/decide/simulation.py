@@ -30,10 +30,17 @@ class Cluster:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.digests: dict[str, str] = {}
         self.results: dict[str, list[dict[str, Any]]] = {}
+        self.outputs: dict[str, list[Any]] = {}
+        """What the Jobs of gates leave, by gate: numbers, or the exit code of a crash. The last goes on for ever."""
+        self.hanging: set[str] = set()
+        """Gates whose Jobs do not end."""
         self.broken: set[str] = set()
         """Versions whose pods never get ready."""
         self.slow = False
         """Whether pods do not become ready by themselves."""
+        self.admission = True
+        """Whether the admission policies are installed, so that stamps can be believed."""
+        self.shared_accounts: frozenset[str] = frozenset()
         self.conflicts: set[tuple[str, str]] = set()
         self.refusals: dict[str, str] = {}
         """Kinds that the API server does not let anybody make, and why."""
@@ -60,6 +67,15 @@ class Cluster:
         spec = {"model": "fraud", "stage": stage, "reason": "INC-1"} | ({"toVersion": to} if to else {})
         self.apply("Rollback", name, spec)
 
+    def approve(self, by: str, version: str, name: str = "", *, reject: str = "", **spec: Any) -> str:
+        """Create an Approval (a Reject with that comment), stamped by the admission policy; its name."""
+        name = name or f"{by}-{version}-{len(self.objects)}"
+        said = {"decision": "Reject", "comment": reject} if reject else {"decision": "Approve"}
+        digest = spec.pop("digest", self.verified(version)["digest"])
+        base = {"model": "fraud", "version": version, "stage": "production", "digest": digest}
+        self.apply("Approval", name, {**base, **said, **spec}, {"modelyard.dev/requested-by": by})
+        return name
+
     def apply(self, kind: str, name: str, spec: dict[str, Any], annotations: dict[str, str] | None = None) -> None:
         known = self.objects.get((kind, name))
         if known is None:
@@ -75,8 +91,17 @@ class Cluster:
         known["metadata"]["generation"] += int(changed)
         self._put(kind, name, known)
 
+    def annotate(self, version: str, **annotations: str) -> None:
+        """Set annotations of a version: `retry="x"` is modelyard.dev/retry."""
+        known = self.objects["ModelVersion", f"fraud-{version}"]
+        known["metadata"]["annotations"] |= {f"modelyard.dev/{key}": text for key, text in annotations.items()}
+        self._put("ModelVersion", f"fraud-{version}", known)
+
     def delete(self, kind: str, name: str) -> None:
-        del self.objects[kind, name]
+        gone = self.objects.pop((kind, name))
+        for key, obj in list(self.objects.items()):
+            if any(owner["uid"] == gone["metadata"]["uid"] for owner in obj["metadata"].get("ownerReferences") or ()):
+                self.delete(*key)
 
     def wipe_status(self, kind: str, name: str) -> None:
         self.objects[kind, name].pop("status", None)
@@ -126,6 +151,8 @@ class Cluster:
             refusals=dict(self._refused),
             free_verifications=4 - running,
             helper=HelperPods(image="modelyard:test"),
+            admission=self.admission,
+            shared_accounts=self.shared_accounts,
         )
 
     def carry_out(self, plan: Plan, writes: int | None = None) -> None:
@@ -166,7 +193,7 @@ class Cluster:
             self._put(action.kind, action.name, known)
         elif isinstance(action, Delete):
             assert self.objects[action.kind, action.name]["metadata"]["uid"] == action.uid
-            del self.objects[action.kind, action.name]
+            self.delete(action.kind, action.name)
         else:
             known = self.objects["Model", action.name]
             assert known["metadata"]["resourceVersion"] == action.resource_version
@@ -187,22 +214,34 @@ class Cluster:
         for (kind, name), job in list(self.objects.items()):
             if kind != "Job" or "status" in job:
                 continue
-            version = job["metadata"]["labels"]["modelyard.dev/version"]
-            queue = self.results.get(version)
-            result = queue.pop(0) if queue else self.verified(version)
-            job["status"] = {
-                "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": stamp(self.now)}]
-            }
-            ended = {"terminated": {"exitCode": int("error" in result), "message": json.dumps(result)}}
+            labels = job["metadata"]["labels"]
+            gate = labels.get("modelyard.dev/gate")
+            if gate in self.hanging:
+                continue
+            code, message = self._gate_ends(gate) if gate else self._helper_ends(labels["modelyard.dev/version"])
+            done = {"type": "Failed" if code else "Complete", "status": "True", "lastTransitionTime": stamp(self.now)}
+            job["status"] = {"conditions": [done]}
+            ended = {"terminated": {"exitCode": code, "message": message}}
+            (container,) = job["spec"]["template"]["spec"]["containers"]
             pod = {
                 "kind": "Pod",
                 "metadata": {
-                    "name": f"{name}-x", "labels": job["metadata"]["labels"], "creationTimestamp": stamp(self.now),
+                    "name": f"{name}-x", "labels": labels, "creationTimestamp": stamp(self.now),
                     "ownerReferences": [{"uid": job["metadata"]["uid"]}],
                 },
-                "status": {"containerStatuses": [{"name": "verify", "state": ended}]},
+                "status": {"containerStatuses": [{"name": container["name"], "state": ended}]},
             }  # fmt: skip
-            self._put("Pod", f"{name}-x", pod)
+            self._put("Pod", f"{name}-x", {**pod, "metadata": pod["metadata"] | {"uid": f"uid-{next(self._numbers)}"}})
+
+    def _gate_ends(self, gate: str) -> tuple[int, str]:
+        queue = self.outputs.get(gate, [{"ok": 1}])
+        left = queue.pop(0) if len(queue) > 1 else queue[0]
+        return (left, "") if isinstance(left, int) else (0, json.dumps(left))
+
+    def _helper_ends(self, version: str) -> tuple[int, str]:
+        queue = self.results.get(version)
+        result = queue.pop(0) if queue else self.verified(version)
+        return int("error" in result), json.dumps(result)
 
     def verified(self, version: str) -> dict[str, Any]:
         digest = self.digests.get(version, f"sha256:{version:0>64}")
@@ -280,6 +319,16 @@ class Cluster:
         """Step and reason of a version's request."""
         found = self.status("ModelVersion", f"fraud-{version}").get("request", {})
         return found.get("step", ""), found.get("reason", "")
+
+    def gates(self, version: str) -> dict[str, tuple[str, str]]:
+        """Result and reason of a version's gates; of one asked several times, the last."""
+        lines = self.status("ModelVersion", f"fraud-{version}").get("gates", [])
+        return {line["name"]: (line["result"], line.get("reason", "")) for line in lines}
+
+    def jobs(self, gate: str) -> list[dict[str, Any]]:
+        """The Jobs there are of a gate."""
+        found = [obj for (kind, _), obj in self.objects.items() if kind == "Job"]
+        return [job for job in found if job["metadata"]["labels"].get("modelyard.dev/gate") == gate]
 
     def status(self, kind: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.objects[kind, name].get("status", {})

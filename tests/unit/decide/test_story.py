@@ -408,12 +408,6 @@ class TestByHand:
         assert cluster.live() == "2"
         assert cluster.replicas("2") == [4]
 
-    def test_gates_hold_a_request_back(self, cluster: Cluster) -> None:
-        cluster.model(stages=[{"name": "production", "gates": [{"name": "quality", "checks": ["true"]}]}])
-        promote(cluster, "1")
-        assert cluster.live() is None
-        assert cluster.request("1") == ("Held", "NotSupportedYet")
-
     def test_a_stage_taken_out_while_it_serves_serves_on(self, cluster: Cluster) -> None:
         promote(cluster, "1")
         cluster.model(stages=[{"name": "staging"}])

@@ -18,8 +18,6 @@ from modelyard.decide.world import World
 BACKSTOP = timedelta(seconds=15)
 """How much later than the gate's timeout the Job's own deadline is. Until then its pod can be seen, and what it waits
 for; the deadline takes the pod away, also while no operator runs."""
-TTL_SECONDS = 24 * 3600
-"""How long an ended Job stays: for whoever wants to read its log, and for an operator that was away when it ended."""
 FOLDERS = {"candidate": names.CANDIDATE_MOUNT, "incumbent": names.INCUMBENT_MOUNT}
 _INPUTS = {"None": (), "Candidate": ("candidate",), "Both": ("candidate", "incumbent")}
 
@@ -33,11 +31,13 @@ def build(
     incumbent: Revision | None,
     endpoint: str,
 ) -> Mapping[str, Any]:
-    """The Job of one attempt. `endpoint`: where the candidate's pods are reached; empty before there are any."""
+    """The Job of one attempt, which stays until its answer is on record: see `upkeep`.
+
+    `endpoint`: where the candidate's pods are reached; empty before there are any.
+    """
     assert gate.job is not None
     if not gate.compares:
         incumbent = None  # its answer is taken to hold whichever version serves, so it does not get to know that one
-    version = world.versions.get(candidate.version)
     labels = {
         **world.seen.helper.labels,
         **manifests.stage_labels(world, stage),
@@ -52,12 +52,11 @@ def build(
             "name": name,
             "namespace": world.seen.namespace,
             "labels": labels,
-            "ownerReferences": [manifests.owner(version.obj if version else world.model)],
+            "ownerReferences": [manifests.owner(world.model)],
         },
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": max(1, int((gate.timeout + BACKSTOP).total_seconds())),
-            "ttlSecondsAfterFinished": TTL_SECONDS,
             "template": _template(
                 world, stage, gate, {"candidate": candidate, "incumbent": incumbent}, endpoint, labels
             ),
