@@ -29,6 +29,33 @@ CONNECTIONS = 16
 ADDRESSING = {None: "auto", True: "path", False: "virtual"}
 
 
+def connect(settings: StorageSettings) -> Any:
+    """A client of the store, with the credentials that it finds by itself. Safe to use from several threads."""
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        max_pool_connections=CONNECTIONS,
+        s3={"addressing_style": ADDRESSING[settings.force_path_style]},
+        response_checksum_validation="when_required",  # we hash every byte ourselves
+    )
+    session = boto3.session.Session()
+    return session.client(
+        "s3",
+        endpoint_url=settings.endpoint,
+        region_name=settings.region or session.region_name or DEFAULT_REGION,
+        verify=_ca_file(settings.ca_bundle) if settings.ca_bundle else None,
+        config=config,
+    )
+
+
+def _ca_file(pem: str) -> str:
+    """The client wants a path, and the pod's file system is read-only: keep the text in memory, as long as we run."""
+    descriptor = os.memfd_create("ca-bundle")
+    os.write(descriptor, pem.encode())
+    return f"/proc/self/fd/{descriptor}"
+
+
 class S3Body:
     """The body of one GetObject answer."""
 
@@ -60,32 +87,7 @@ class S3Store:
     """One endpoint with one set of credentials. Safe to use from several threads."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._ca: int | None = None
-        self._client = self._calling(f"connect to {settings.endpoint or 'S3'}", lambda: self._connect(settings))
-
-    def _connect(self, settings: StorageSettings) -> Any:
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-            retries={"mode": "standard", "max_attempts": ATTEMPTS},
-            max_pool_connections=CONNECTIONS,
-            s3={"addressing_style": ADDRESSING[settings.force_path_style]},
-            response_checksum_validation="when_required",  # we hash every byte ourselves
-        )
-        session = boto3.session.Session()
-        return session.client(
-            "s3",
-            endpoint_url=settings.endpoint,
-            region_name=settings.region or session.region_name or DEFAULT_REGION,
-            verify=self._ca_file(settings.ca_bundle) if settings.ca_bundle else None,
-            config=config,
-        )
-
-    def _ca_file(self, pem: str) -> str:
-        """The client wants a path, and the pod's file system is read-only: keep the text in memory."""
-        self._ca = os.memfd_create("ca-bundle")
-        os.write(self._ca, pem.encode())
-        return f"/proc/self/fd/{self._ca}"
+        self._client = self._calling(f"connect to {settings.endpoint or 'S3'}", lambda: connect(settings))
 
     def find(self, location: Location) -> list[StoredObject]:
         """Every file below a folder, or the one object. Folder markers (0-byte keys ending in '/') are not files."""

@@ -1,0 +1,93 @@
+"""Dataclasses to and from the camelCase JSON of a status or a record.
+
+The operator's memory (`decide.state`) is written with it into the Model's status and into annotations, and what
+happened (`ledger.records`) into the ledger. Unknown keys are ignored, so that an older release can read what a newer
+one wrote; absent, null and empty values read as the field's default and are not written.
+"""
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_PLAIN = frozenset({str, int, bool, float, type(None)})
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, with milliseconds only where there are some."""
+    utc = moment.astimezone(UTC)
+    spec = "milliseconds" if utc.microsecond >= 1000 else "seconds"
+    return utc.isoformat(timespec=spec).replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as Kubernetes writes it. Raises ValueError on anything else."""
+    return datetime.fromisoformat(text)
+
+
+def dump(value: Any) -> Any:
+    """The JSON shape of a dataclass, or of what one may hold."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return _dump_fields(kind, value)
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, tuple | list):
+        return [dump(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: dump(item) for key, item in value.items()}
+    return value
+
+
+def _dump_fields(kind: Any, value: Any) -> dict[str, Any]:
+    found = {}
+    for name, key, _ in _fields(kind):
+        item = getattr(value, name)
+        if item is not None and item != () and item != {} and item != "":
+            found[key] = dump(item)
+    return found
+
+
+def load(kind: type[T], data: Mapping[str, Any]) -> T:
+    """Read a dataclass back. Raises ValueError or TypeError when the data cannot be one."""
+    found = {}
+    for name, key, hint in _fields(typing.cast("Any", kind)):
+        item = data.get(key)
+        if item is not None:
+            found[name] = _convert(hint, item)
+    return kind(**found)
+
+
+def _convert(hint: Any, item: Any) -> Any:
+    if hint is datetime:
+        return parse_time(item)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return load(hint, item)
+    if typing.get_origin(hint) is tuple:
+        return tuple(_convert(typing.get_args(hint)[0], part) for part in item)
+    return item
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple((f.name, _camel(f.name), _required(hints[f.name])) for f in dataclasses.fields(kind))
+
+
+def _required(hint: Any) -> Any:
+    """`X` of an `X | None`."""
+    if isinstance(hint, types.UnionType):
+        return next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    return hint
+
+
+@cache
+def _camel(name: str) -> str:
+    return re.sub(r"_(id$)?([a-z]?)", lambda m: "ID" if m[1] else m[2].upper(), name)
