@@ -34,7 +34,7 @@ class Tally:
     findings: tuple[Finding, ...] = ()
     """One for each Approval, oldest first."""
     held: tuple[VersionReason, str] | None = None
-    """Why the request cannot pass yet, for its standing; None when it can, or is rejected."""
+    """Why the request does not pass, for its standing; None when it does."""
 
     @cached_property
     def approved_by(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Tally:
     @property
     def passed(self) -> bool:
         """Whether the request may go on."""
-        return self.held is None and not self.rejects
+        return self.held is None
 
     @property
     def look_again_at(self) -> datetime | None:
@@ -86,9 +86,20 @@ def tally(world: World, stage: StageSpec, request: Request | None, version: Vers
     return replace(counted, held=_held(case, counted))
 
 
+def rejection(world: World, stage: StageSpec, request: Request, version: Version, digest: str) -> str:
+    """Who rejected a version for a stage or for one on the way there, and why, in a sentence; empty for nobody."""
+    for way in world.stages[: world.stages.index(stage) + 1]:
+        asked = (version.version, way.name) in world.approvals
+        if asked and (said := tally(world, way, request, version, digest).rejection):
+            return said
+    return ""
+
+
 def _held(case: Case, counted: Tally) -> tuple[VersionReason, str] | None:
     policy, stage, seen = case.stage.approvals, case.stage.name, case.world.seen
-    if not policy.required or counted.rejects:
+    if counted.rejection:
+        return VersionReason.REJECTED, counted.rejection
+    if not policy.required:
         return None
     if not seen.admission:
         text = (

@@ -87,6 +87,10 @@ class Promotion:
         if not verdict.passed:
             self._stand(request, Step.VERIFYING, verdict.reason, verdict.message)
             return None
+        rejection = approvals.rejection(self._world, self._stage, request, version, verdict.digest)
+        if rejection:
+            self.failed.append(request.end(Step.REJECTED, VersionReason.REJECTED, rejection, self._world.now))
+            return None
         held = self._held(request)
         if held:
             self._stand(request, *held)

@@ -77,9 +77,24 @@ def held_by_gates(cluster: Cluster) -> None:
     cluster.settle(60)
 
 
+def approvals_of_all_kinds(cluster: Cluster) -> None:
+    policy = {"required": 2, "excludeRequester": True, "expireAfter": "1h"}
+    cluster.model(stages=[{"name": "production", "approvals": policy}])
+    cluster.version("1", annotations={"modelyard.dev/requested-by": "alice"})
+    cluster.approve("bob", "1")
+    cluster.settle(3600)
+    for by in ("alice", "bob", "bob"):
+        cluster.approve(by, "1")
+    cluster.settle(60)
+    cluster.approve("carol", "1", reject="no")
+    cluster.approve("carol", "2")
+    cluster.settle(60)
+
+
 STORIES = [
     promoted, rolled_back, refused_rollbacks, waiting_for_pods, failed, unknown_stage, external, stopped_on_purpose,
     held_by_gates,
+    approvals_of_all_kinds,
 ]  # fmt: skip
 
 

@@ -202,10 +202,9 @@ def test_approvals_for_another_stage_or_version_do_not_concern_it() -> None:
     assert counted.missing == 2
 
 
-def test_a_reject_outweighs_all_consent_and_holds_nothing() -> None:
+def test_a_reject_outweighs_all_consent() -> None:
     counted = count(approval(BOB), approval(CAROL), approval("dave", decision="Reject", comment="no"))
     assert not counted.passed
-    assert counted.held is None
     assert "dave rejected" in counted.rejection
 
 

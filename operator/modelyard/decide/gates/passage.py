@@ -209,9 +209,6 @@ class _Walk:
         """Whether the people that a stage wants have consented."""
         count = approvals.tally(self._world, stage, request, self._version, self._version.digest)
         self._look_again(count.look_again_at)
-        if count.rejection:
-            self._ending = Standing(Step.REJECTED, VersionReason.REJECTED, count.rejection)
-            return False
         if count.held:
             self._standing = Standing(Step.AWAITING_APPROVAL, *count.held)
             return False
