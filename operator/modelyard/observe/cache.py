@@ -47,8 +47,10 @@ class Holding:
     live: set[str] = field(default_factory=set)
     """Names of ModelVersions whose state can still change."""
     open_rollbacks: set[str] = field(default_factory=set)
-    approvals: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    approvals: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     """Names of Approvals, by the version that they judge."""
+    judged: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Names of the ModelVersions that gates have judged, by digest, in the order that they became known."""
     changed: set[tuple[str, str]] = field(default_factory=set)
     """(kind, name) of what changed since the last snapshot; a settled version is shown once after a change."""
     conflicts: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -159,8 +161,11 @@ class Cache:
         holding = self._holdings.setdefault(key, Holding())
         if address.kind == "Model" and address not in self._objects:
             holding.show_all = True  # its versions waited for it
-        if address.kind == "Approval" and address in self._objects:
-            _unlist(holding, self._objects[address])  # a namesake may judge another version
+        known = self._objects.get(address)
+        if address.kind == "Approval" and known:
+            _unlist(holding.approvals, known["spec"]["version"], address.name)  # a namesake may judge another version
+        if address.kind == "ModelVersion" and known:
+            _unlist(holding.judged, _digest(known), address.name)
         self._objects[address] = obj
         holding.objects[address.kind][address.name] = obj
         holding.changed.add((address.kind, address.name))
@@ -169,10 +174,12 @@ class Cache:
         match address.kind:
             case "ModelVersion":
                 _keep(holding.live, address.name, not self._settled(obj))
+                if (obj.get("status") or {}).get("gates"):
+                    holding.judged[_digest(obj)][address.name] = None
             case "Rollback":
                 _keep(holding.open_rollbacks, address.name, not is_answered(obj))
             case "Approval":
-                holding.approvals[obj["spec"]["version"]].add(address.name)
+                holding.approvals[obj["spec"]["version"]][address.name] = None
             case "Job":
                 self._slots.running(address.namespace, address.name, is_running_verification(obj))
 
@@ -187,10 +194,11 @@ class Cache:
                 holding.show_all = True
             case "ModelVersion":
                 holding.live.discard(address.name)
+                _unlist(holding.judged, _digest(gone), address.name)
             case "Rollback":
                 holding.open_rollbacks.discard(address.name)
             case "Approval":
-                _unlist(holding, gone)
+                _unlist(holding.approvals, gone["spec"]["version"], address.name)
             case "Job":
                 self._slots.running(address.namespace, address.name, False)
         if holding.is_empty:
@@ -203,11 +211,16 @@ def is_answered(rollback: Obj) -> bool:
     return (rollback.get("status") or {}).get("outcome") in ("Applied", "Refused")
 
 
-def _unlist(holding: Holding, approval: Obj) -> None:
-    version = approval["spec"]["version"]
-    holding.approvals[version].discard(approval["metadata"]["name"])
-    if not holding.approvals[version]:
-        del holding.approvals[version]
+def _digest(version: Obj) -> str:
+    return str((version.get("status") or {}).get("digest", ""))
+
+
+def _unlist(index: dict[str, dict[str, None]], key: str, name: str) -> None:
+    if key not in index:
+        return
+    index[key].pop(name, None)
+    if not index[key]:
+        del index[key]
 
 
 def _keep(names: set[str], name: str, keep: bool) -> None:

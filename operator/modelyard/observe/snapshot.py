@@ -1,16 +1,21 @@
 """Building the Snapshot of one Model out of the cache.
 
 The reconciler calls it once a turn. It costs the same whether a Model has ten or ten thousand versions: settled
-versions are left out unless the Model's status names them or they have just changed, and with them their Approvals.
+versions are left out, and with them their Approvals, unless the Model's status names them, they have just changed, or
+one on its way has the same bytes.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 
 from modelyard.decide.snapshot import Obj, Settings, Snapshot
 from modelyard.observe.cache import Cache, Holding
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
+
+TWINS_SHOWN = 5
+"""Versions with the same bytes that a snapshot holds, however many there are."""
 
 
 def take_snapshot(cache: Cache, slots: Slots, settings: Settings, key: Key, now: datetime) -> Snapshot:
@@ -52,7 +57,15 @@ def _versions(key: Key, holding: Holding) -> Mapping[str, Obj]:
     shown.update(name for kind, name in holding.changed if kind == "ModelVersion")
     shown.update(f"{key.model}-{version}" for version in _named_in_status(holding.model))
     shown.update(f"{key.model}-{version}" for version in _judged_anew(holding))
+    shown.update(_twins(holding))
     return {name: versions[name] for name in sorted(shown) if name in versions}
+
+
+def _twins(holding: Holding) -> set[str]:
+    """Versions with the bytes of one that is on its way, which gates have judged: their answers may hold for it."""
+    versions = holding.objects["ModelVersion"]
+    digests = {(versions[name].get("status") or {}).get("digest", "") for name in holding.live}
+    return {name for digest in digests for name in islice(reversed(holding.judged.get(digest, {})), TWINS_SHOWN)}
 
 
 def _approvals(holding: Holding, versions: Mapping[str, Obj]) -> Iterator[Obj]:
@@ -93,6 +106,8 @@ def _is_ahead_of_status(model: Obj | None) -> bool:
 def _named_in_status(model: Obj | None) -> Iterator[str]:
     """Versions that the stages point at, have been asked for, or keep a revision of."""
     for stage in ((model or {}).get("status") or {}).get("stages") or ():
-        yield (stage.get("current") or {}).get("version", "")
+        current = stage.get("current") or {}
+        yield current.get("version", "")
+        yield (current.get("replaced") or {}).get("version", "")
         for item in (*(stage.get("requests") or ()), *(stage.get("revisions") or ())):
             yield item.get("version", "")

@@ -21,7 +21,8 @@ def model(
 
 def version(number: str, rv: int = 1, *, settled: bool = False, of: str = "fraud", **more: Any) -> Obj:
     spec = {"model": of, "version": number}
-    return obj("ModelVersion", f"{of}-{number}", rv, spec=spec, status={"settled": settled}, **more)
+    status = {"settled": settled} | {key: more.pop(key) for key in ("digest", "gates") if key in more}
+    return obj("ModelVersion", f"{of}-{number}", rv, spec=spec, status=status, **more)
 
 
 def rollback(name: str, rv: int = 1, *, outcome: str = "", of: str = "fraud") -> Obj:

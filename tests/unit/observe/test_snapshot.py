@@ -65,6 +65,31 @@ def test_versions_that_the_status_names_are_always_shown(world: World) -> None:
     assert set(world.look().versions) == {"fraud-5", "fraud-6", "fraud-7", "fraud-98", "fraud-99"}
 
 
+def test_a_version_on_its_way_brings_the_last_judged_ones_with_its_bytes(world: World) -> None:
+    for number in range(10, 20):
+        world.cache.put(version(str(number), rv=50, settled=True, digest="sha256:a", gates=[{"name": "quality"}]))
+    world.cache.put(version("20", rv=50, settled=True, digest="sha256:a"))
+    world.look()
+    assert set(world.look().versions) == {"fraud-98", "fraud-99"}
+
+    world.cache.put(version("98", rv=51, digest="sha256:a"))
+    judged = {f"fraud-{number}" for number in range(15, 20)}
+    assert set(world.look().versions) == {"fraud-98", "fraud-99"} | judged
+    world.cache.put(version("98", rv=52, settled=True, digest="sha256:a"))
+    world.look()
+    assert set(world.look().versions) == {"fraud-99"}
+
+
+def test_a_judged_version_that_is_deleted_is_no_longer_shown(world: World) -> None:
+    judged = version("10", rv=50, settled=True, digest="sha256:a", gates=[{"name": "quality"}])
+    world.cache.put(judged)
+    world.cache.put(version("98", rv=51, digest="sha256:a"))
+    world.look()
+    assert "fraud-10" in world.look().versions
+    world.cache.remove(judged)
+    assert set(world.look().versions) == {"fraud-98", "fraud-99"}
+
+
 def test_an_edited_model_shows_everything_until_its_status_follows(world: World) -> None:
     world.look()
     world.cache.put(model(rv=60, generation=2, seen=1))
