@@ -32,6 +32,8 @@ images: $(UV) ## rebuild what changed in modelyard:dev and modelyard-example-ser
 install-dev: images ## install or upgrade the operator from this checkout in the cluster
 	$(HELM) upgrade --install modelyard charts/modelyard --namespace modelyard-system --create-namespace \
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
+	  --set 'admission.namespaceSelector.matchExpressions[0].key=modelyard.dev/unprotected' \
+	  --set 'admission.namespaceSelector.matchExpressions[0].operator=DoesNotExist' \
 	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
 
 demo: cluster install-dev ## the main job on a real model: register, verify, serve, promote, roll back

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.conftest import NAMESPACE_LABELS, UNPROTECTED
 from tests.kube import (
     API_SETTLES,
     PODS_READY,
@@ -46,14 +47,15 @@ def cluster() -> Kube:
 def namespaces(cluster: Kube) -> Iterator[None]:
     """Two namespaces that admit only restricted pods.
 
-    The cluster's own installation, which watches all namespaces, rests meanwhile: one operator for a namespace.
+    The cluster's own installation, which watches all namespaces, rests meanwhile and has no policies in these: one
+    operator for a namespace.
     """
     for name in (NAMESPACE, MODELS):
         cluster.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Namespace",
-                "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+                "metadata": {"name": name, "labels": NAMESPACE_LABELS | UNPROTECTED},
             }
         )
     with resting(cluster.within(MAIN)):
@@ -89,20 +91,26 @@ def test_the_first_commands_work(release: Release) -> None:
 
 
 def test_what_people_may_do(release: Release) -> None:
-    """By the roles they have already: `view` and `edit` of one namespace."""
+    """By the roles they have already: `view`, `edit` and `admin` of one namespace."""
     kube = release.kube.within(MODELS)
-    for person, role in (("vera", "view"), ("edith", "edit")):
+    for person, role in (("vera", "view"), ("edith", "edit"), ("adam", "admin")):
         kube.apply(binding(person, role))
     expected = {
         ("vera", "list", "modelversions"): True,
         ("vera", "create", "models"): False,
         ("edith", "create", "modelversions"): True,
-        ("edith", "create", "rollbacks"): True,
-        ("edith", "create", "approvals"): False,
+        ("edith", "promote", "models/staging"): True,
+        ("edith", "promote", "models/production"): False,
+        ("edith", "create", "rollbacks"): False,
+        ("adam", "promote", "models/production"): True,
+        ("adam", "configure", "models/production"): True,
+        ("adam", "create", "rollbacks"): True,
+        ("adam", "create", "approvals"): False,
+        ("adam", "approve", "models/production"): False,
         ("edith", "patch", "models/status"): False,
         ("oscar", "list", "models"): False,
     }
-    kube.wait("clusterrole", "edit", lambda role: "modelyard.dev" in json.dumps(role["rules"]), API_SETTLES)
+    kube.wait("clusterrole", "admin", lambda role: "models/production" in json.dumps(role["rules"]), API_SETTLES)
     assert {question: may(kube, *question) for question in expected} == expected
 
 
@@ -143,6 +151,7 @@ def test_definitions_upgrade_with_the_chart_and_stay(release: Release, tmp_path:
         release.helm(
             *("upgrade", "definitions", str(chart), "--install"),
             "--set=replicas=0,rbac.create=false,serviceAccount.create=false,serviceAccount.name=default",
+            "--set=admission.enabled=false",
         )
 
     try:

@@ -32,6 +32,14 @@ LEASE = rights((("create",), ("leases.coordination.k8s.io",))) | rights(
 )
 
 
+CHANGE = ("create", "update", "patch", "delete", "deletecollection")
+
+
+def stages(*names: str) -> tuple[str, ...]:
+    """The virtual resources that the admission policies ask about."""
+    return tuple(f"models/{name}.modelyard.dev" for name in names)
+
+
 def granted(role: Manifest) -> Rights:
     """A role as a set of pairs, so that how its rules are grouped does not matter."""
     found: Rights = set()
@@ -94,15 +102,45 @@ def test_no_role_has_a_wildcard_or_reaches_secrets(helm: Helm, arguments: tuple[
         assert words.isdisjoint(forbidden), role["metadata"]["name"]
 
 
+USERS = {
+    "viewer": (rights(), {"view", "edit", "admin"}),
+    "registrar": (
+        rights((CHANGE, ("modelversions.modelyard.dev",)), (("promote",), stages("staging", "archived"))),
+        {"edit", "admin"},
+    ),
+    "reviewer": (
+        rights((("create", "delete"), ("approvals.modelyard.dev",)), (("approve",), stages("staging", "production"))),
+        set(),
+    ),
+    "promoter": (
+        rights(
+            (("update", "patch"), ("models.modelyard.dev", "modelversions.modelyard.dev")),
+            (("promote",), stages("staging", "production", "archived")),
+        ),
+        {"admin"},
+    ),
+    "oncall": (
+        rights((("create",), ("rollbacks.modelyard.dev",)), (("rollback",), stages("staging", "production"))),
+        {"admin"},
+    ),
+    "editor": (
+        rights((CHANGE, ("models.modelyard.dev",)), (("configure",), stages("staging", "production"))),
+        {"admin"},
+    ),
+}
+"""By role: what it may beyond reading, and the built-in roles that it joins."""
+
+
 def test_what_users_get(objects: list[Manifest]) -> None:
-    """Nobody gets status, and approving comes with neither role."""
-    by_name = {each["metadata"]["name"]: each for each in objects if each["kind"] == "ClusterRole"}
-    viewer, editor = by_name["modelyard-viewer"], by_name["modelyard-editor"]
-    change = ("create", "update", "patch", "delete", "deletecollection")
-    assert granted(viewer) == rights((READ, KINDS))
-    assert granted(editor) == rights((change, tuple(kind for kind in KINDS if "approvals" not in kind)))
-    assert aggregated(viewer) == {"view", "edit", "admin"}
-    assert aggregated(editor) == {"edit", "admin"}
+    """Nobody gets status; approving joins no built-in role; what consumers use is not for whoever may edit."""
+    found = {
+        each["metadata"]["name"].removeprefix("modelyard-"): (granted(each), aggregated(each))
+        for each in objects
+        if each["kind"] == "ClusterRole"
+        and each["metadata"]["name"].startswith("modelyard-")
+        and each["metadata"]["labels"]["app.kubernetes.io/component"] == "user-roles"
+    }
+    assert found == {name: (rights((READ, KINDS)) | more, joins) for name, (more, joins) in USERS.items()}
 
 
 def aggregated(role: Manifest) -> set[str]:

@@ -92,7 +92,7 @@ def test_labels_on_everything(objects: list[Manifest]) -> None:
         assert labels.items() >= COMMON_LABELS.items(), name
         assert labels["helm.sh/chart"] == f"modelyard-{version}", name
         assert labels["app.kubernetes.io/version"] == version, name
-        assert labels["app.kubernetes.io/component"] in {"operator", "crds", "user-roles", "test"}, name
+        assert labels["app.kubernetes.io/component"] in {"operator", "crds", "user-roles", "admission", "test"}, name
 
 
 def test_the_chart_version_restarts_no_pod(objects: list[Manifest]) -> None:
@@ -140,7 +140,7 @@ def test_configuration_arrives(helm: Helm) -> None:
     objects = helm.render(
         "--set=watchNamespaces={risk},clusterName=west,logLevel=debug,logFormat=text,workers=2,sweepInterval=60",
         "--set=maxVerificationsPerNamespace=9,image.repository=registry.example/modelyard,image.tag=v1",
-        "--set=helperPods.labels.team=ml,helperPods.imagePullSecrets[0].name=pull",
+        "--set=helperPods.labels.team=ml,helperPods.imagePullSecrets[0].name=pull,admission.sharedAccounts={argocd}",
         release="west",
     )
     assert config(objects, "west-modelyard") == {
@@ -164,6 +164,8 @@ def test_configuration_arrives(helm: Helm) -> None:
             "labels": {"team": "ml"},
             "runAsUser": 65532,
         },
+        "admission": True,
+        "sharedAccounts": ["argocd"],
     }
 
 
@@ -173,6 +175,7 @@ def test_configuration_arrives(helm: Helm) -> None:
         pytest.param((), id="the defaults"),
         pytest.param(("--set=runAsUser=null,helperPods.runAsUser=null",), id="users chosen by the platform"),
         pytest.param(("--set=watchNamespaces={a,b},helperPods.runAsUser=1000680000",), id="large numbers"),
+        pytest.param(("--set=admission.enabled=false",), id="no admission policies"),
     ],
 )
 def test_the_operator_understands_its_configuration(helm: Helm, tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -250,6 +253,8 @@ def test_a_closed_network_still_lets_helm_test_in(helm: Helm) -> None:
         pytest.param("podLabels.app\\.kubernetes\\.io/name=x", "/podLabels", id="a label that is the chart's"),
         pytest.param("podDisruptionBudget.maxUnavailable=0", "/podDisruptionBudget/maxUnavailable", id="no drain"),
         pytest.param("serviceAccount.create=false", "serviceAccount.name", id="no ServiceAccount at all"),
+        pytest.param("admission.enable=false", "'enable' not allowed", id="a misspelt switch of the policies"),
+        pytest.param("admission.exemptUsers=velero", "/admission/exemptUsers", id="a word for a list of users"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str, message: str) -> None:

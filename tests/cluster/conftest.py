@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.cluster.registry import Registry, storage_secret
 from tests.kube import CLUSTER_DIR, ROOT, Kube
 
 NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
+UNPROTECTED = {"modelyard.dev/unprotected": ""}
+"""What `make install-dev` leaves out of the admission policies: where a test plays the operator or breaks its world."""
 
 
 def read_storage() -> dict[str, str]:
@@ -52,8 +55,22 @@ def kube() -> Kube:
 @pytest.fixture
 def registry(kube: Kube, storage: dict[str, str]) -> Iterator[Registry]:
     """A namespace of its own under the restricted Pod Security Standard, with a storage Secret."""
+    with a_registry(kube, storage, NAMESPACE_LABELS) as registry:
+        yield registry
+
+
+@pytest.fixture
+def unprotected_registry(kube: Kube, storage: dict[str, str]) -> Iterator[Registry]:
+    """The same in a namespace where an administrator may do what only the operator may elsewhere."""
+    with a_registry(kube, storage, NAMESPACE_LABELS | UNPROTECTED) as registry:
+        yield registry
+
+
+@contextmanager
+def a_registry(kube: Kube, storage: dict[str, str], labels: dict[str, str]) -> Iterator[Registry]:
+    """A namespace with these labels and a storage Secret."""
     s3 = s3_client(storage)
-    with kube.own_namespace("test", NAMESPACE_LABELS) as here:
+    with kube.own_namespace("test", labels) as here:
         here.create(storage_secret(storage))
         yield Registry(here, s3)
     s3.close()

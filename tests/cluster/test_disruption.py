@@ -89,7 +89,8 @@ def second_operator(tmp_path: Path) -> Iterator[None]:
             process.wait(timeout=30)
 
 
-def test_two_operators_at_once_move_the_pointer_once(registry: Registry, tmp_path: Path) -> None:
+def test_two_operators_at_once_move_the_pointer_once(unprotected_registry: Registry, tmp_path: Path) -> None:
+    registry = unprotected_registry
     registry.model()
     with second_operator(tmp_path):
         promote(registry, "1")

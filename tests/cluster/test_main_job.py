@@ -222,7 +222,8 @@ def test_trouble_with_the_store_has_its_own_reason(registry: Registry, secret: O
     registry.kube.wait("modelversion", "fraud-1", says, VERSION_VERIFIED, f"Verified says {reason}")
 
 
-def test_wiped_status_moves_nothing(registry: Registry) -> None:
+def test_wiped_status_moves_nothing(unprotected_registry: Registry) -> None:
+    registry = unprotected_registry
     registry.model()
     promote(registry, "1", "2")
     registry.rollback("back")

@@ -17,6 +17,8 @@ when it changes.
       "nodeSelector" $helper.nodeSelector
       "labels" $helper.labels
       "runAsUser" $runAsUser -}}
+{{- /* Stamps can be believed only where the policies hold, and the operator counts approvals everywhere or nowhere. */ -}}
+{{- $admission := and .Values.admission.enabled (empty .Values.admission.namespaceSelector) -}}
 {{- dict
       "watchNamespaces" .Values.watchNamespaces
       "clusterName" .Values.clusterName
@@ -29,5 +31,9 @@ when it changes.
       "maxVerificationsPerNamespace" (int64 .Values.maxVerificationsPerNamespace)
       "sweepInterval" (int64 .Values.sweepInterval)
       "helperPods" $helperPods
+      "admission" .Values.admission.enabled
+      "sharedAccounts" .Values.admission.sharedAccounts
+      "admission" $admission
+      "sharedAccounts" .Values.admission.sharedAccounts
     | toPrettyJson -}}
 {{- end -}}
