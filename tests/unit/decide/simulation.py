@@ -7,12 +7,15 @@ route to the pods that their selector names. Time moves only when a test says so
 import copy
 import itertools
 import json
+import marshal
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from modelyard.decide import decide
 from modelyard.decide.plan import Apply, ApplyStatus, Create, Delete, Patch, Plan
 from modelyard.decide.snapshot import HelperPods, Snapshot
+
+Objects = dict[tuple[str, str], dict[str, Any]]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SERVER = {"spec": {"containers": [{"name": "server", "image": "example"}]}}
@@ -27,7 +30,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.now = START
-        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.objects: Objects = {}
         self.digests: dict[str, str] = {}
         self.results: dict[str, list[dict[str, Any]]] = {}
         self.outputs: dict[str, list[Any]] = {}
@@ -98,9 +101,9 @@ class Cluster:
         self._put("ModelVersion", f"fraud-{version}", known)
 
     def delete(self, kind: str, name: str) -> None:
-        gone = self.objects.pop((kind, name))
+        uid = self.objects.pop((kind, name))["metadata"].get("uid")
         for key, obj in list(self.objects.items()):
-            if any(owner["uid"] == gone["metadata"]["uid"] for owner in obj["metadata"].get("ownerReferences") or ()):
+            if any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ()):
                 self.delete(*key)
 
     def wipe_status(self, kind: str, name: str) -> None:
@@ -122,7 +125,7 @@ class Cluster:
 
     def step(self) -> bool:
         """One decision carried out, then one turn of the controllers; whether anything changed."""
-        before = copy.deepcopy(self.objects)
+        before = _copy(self.objects)
         plan = decide(self.snapshot(), self.now)
         self.plans.append(plan)
         self.carry_out(plan)
@@ -130,8 +133,10 @@ class Cluster:
         return not plan.is_empty or before != self.objects
 
     def snapshot(self) -> Snapshot:
+        seen = _copy(self.objects)
+
         def of(kind: str) -> dict[str, Any]:
-            return {name: copy.deepcopy(obj) for (k, name), obj in self.objects.items() if k == kind}
+            return {name: obj for (k, name), obj in seen.items() if k == kind}
 
         running = sum(1 for job in of("Job").values() if "verify" in job["metadata"]["name"] and "status" not in job)
         return Snapshot(
@@ -231,7 +236,7 @@ class Cluster:
                 },
                 "status": {"containerStatuses": [{"name": container["name"], "state": ended}]},
             }  # fmt: skip
-            self._put("Pod", f"{name}-x", {**pod, "metadata": pod["metadata"] | {"uid": f"uid-{next(self._numbers)}"}})
+            self._put("Pod", f"{name}-x", pod)
 
     def _gate_ends(self, gate: str) -> tuple[int, str]:
         queue = self.outputs.get(gate, [{"ok": 1}])
@@ -354,6 +359,12 @@ class Cluster:
             and obj["metadata"]["labels"]["modelyard.dev/stage"] == stage
         ]
         return found
+
+
+def _copy(objects: Objects) -> Objects:
+    """A deep copy of plain data, many times faster than `copy` makes one."""
+    copied: Objects = marshal.loads(marshal.dumps(objects))
+    return copied
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:
