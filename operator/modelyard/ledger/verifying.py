@@ -2,7 +2,7 @@
 
 1. read every record by itself, and every copy of it in the segments;
 2. judge them as a row (`judging`): each record vouches for all before it, because it carries the hash of the last;
-3. compare with *anchors*: heads that were noted elsewhere, such as in the Model's status, in a signed head, on paper.
+3. compare with *anchors*: heads that were noted elsewhere, such as in the Model's status, in a report, on paper.
 
 Only an anchor can show that the end of a chain was cut off, or that a chain was written anew from some point on.
 Called for `modelyard ledger verify`, with the caller's own rights. Nothing is written.
