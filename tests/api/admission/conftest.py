@@ -1,0 +1,94 @@
+"""The chart's policies in force on a real API server, and the people who try them."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from tests.chart.helm import Helm, find_helm
+from tests.kube import Kube, Timeout
+
+from .acts import create, delete, outcome, stage, status
+from .cast import (
+    OURS,
+    SELECTOR,
+    Act,
+    Cast,
+    approval,
+    configmap,
+    endpointslice,
+    give_rights,
+    model,
+    populate,
+    rollback,
+    service,
+    stand_in,
+    version,
+)
+from .installed import install, uninstall
+
+IN_FORCE = Timeout("the policies and roles are in force", 60)
+PINNED = [{"name": "production", "version": "1"}]
+BEFORE_ANYTHING_EXISTS: Mapping[tuple[str, str], Act] = {
+    ("mallory", "promote-versions"): create(version("probe-1", "production")),
+    ("erin", "promote-models"): create(model("probe", stages=PINNED)),
+    ("mallory", "configure"): create(model("probe")),
+    ("mallory", "approve"): create(approval("probe")),
+    ("mallory", "rollback"): create(rollback("probe")),
+    ("mallory", "managed"): create(configmap("probe", OURS)),
+    ("mallory", "lookalikes"): create(service("probe", {}, SELECTOR)),
+    ("eve as alice", "allowed"): create(version("probe-1", "staging")),
+    ("edith", "allowed"): create(version("probe-1", "staging")),  # the last of the roles to arrive is an aggregated one
+}
+"""Who is refused by which policy, once it is in force."""
+THEN: Mapping[tuple[str, str], Act] = {
+    ("mallory", "status"): status("modelversion", "fraud-1", {"digest": "x"}),
+    ("mallory", "results"): status("pod", "fraud-gate-pod", {"phase": "Succeeded"}),
+    ("mallory", "endpoints"): create(endpointslice("probe", "fraud-production")),
+    ("erin", "deletion"): delete("model", "fraud"),
+    ("bob", "reason"): stage("quiet-1", "staging"),
+}
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """The helm that renders the chart."""
+    program = find_helm()
+    assert program, "helm is neither in .cluster/bin nor on the PATH; `make cluster` builds it"
+    return Helm(program)
+
+
+@pytest.fixture(scope="session")
+def cast(helm: Helm, cluster: Kube, group: str) -> Iterator[Cast]:
+    """Policies as Kubernetes 1.36 and newer gets them, and a namespace with everything in it."""
+    with staged(helm, cluster, group, "--set=admission.exemptGroups={backups}") as cast:
+        yield cast
+
+
+@contextmanager
+def staged(helm: Helm, cluster: Kube, group: str, *arguments: str) -> Iterator[Cast]:
+    """Install the policies, and set the scene once they are in force."""
+    prefix = f"modelyard{uuid.uuid4().hex[:6]}"
+    installed, objects = install(helm, cluster, group, prefix, *arguments)
+    cast = Cast(installed, f"risk-{uuid.uuid4().hex[:6]}")
+    namespace = {"name": cast.namespace, "labels": {installed.label: ""}}
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
+    try:
+        give_rights(cast)
+        until_refused(cast, BEFORE_ANYTHING_EXISTS)
+        populate(cast)
+        until_refused(cast, THEN)
+        yield cast
+    finally:
+        uninstall(cluster, [*objects, *stand_in(cast)])
+        cluster.delete("namespace", cast.namespace, wait=False)
+
+
+def until_refused(cast: Cast, probes: Mapping[tuple[str, str], Act]) -> None:
+    """Try again and again, since the API server takes up a policy a moment after it was made."""
+    deadline = time.monotonic() + IN_FORCE.budget
+    for (who, policy), act in probes.items():
+        while not (seen := outcome(cast, who, act)).startswith(policy):
+            assert time.monotonic() < deadline, f"{IN_FORCE.name}: {who} is not answered by {policy!r}: {seen}"
