@@ -134,8 +134,8 @@ def _judge(now: datetime, wait: _Wait, count: str) -> Progress:
 
 def duration(limit: timedelta) -> str:
     """A time limit, for a sentence."""
-    seconds = int(limit.total_seconds())
-    return f"{seconds // 60}m{seconds % 60}s" if seconds % 60 else f"{seconds // 60}m"
+    minutes, seconds = divmod(int(limit.total_seconds()), 60)
+    return (f"{minutes}m" if minutes else "") + (f"{seconds}s" if seconds or not minutes else "")
 
 
 def _waits(world: World, stage: StageSpec, serving: ServingSpec, revision: str, deployment: Obj) -> Iterator[_Wait]:
