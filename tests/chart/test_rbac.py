@@ -22,8 +22,7 @@ STATUSES = tuple(f"{kind}/status.modelyard.dev" for kind in ("models", "modelver
 IN_NAMESPACES = rights(
     (READ, KINDS),
     (("update",), STATUSES),
-    (WRITE, ("deployments.apps", "services", "configmaps")),
-    ((*READ, "create", "delete"), ("jobs.batch",)),
+    (WRITE, ("deployments.apps", "services", "configmaps", "jobs.batch")),
     (READ, ("pods", "endpointslices.discovery.k8s.io")),
     (("create", "patch"), ("events",)),
 )

@@ -13,6 +13,39 @@ from modelyard.api.base import ApiType, OpenType, list_map
 from modelyard.api.status import Conditions, Status
 
 
+class Revision(OpenType):
+    """Something the stage served, or is about to: frozen when built."""
+
+    hash: str | None = None
+    """Short hash of version, digest and pod template; ends the Deployment's name."""
+    version: str | None = None
+    """The version."""
+    digest: str | None = None
+    """Digest of its bytes."""
+    place: int | None = None
+    """Place of the request that brought it here."""
+    request_id: str | None = None
+    """The request that brought it here."""
+    good: bool | None = None
+    """Whether it carried the stage, passed its AfterTraffic gates, and was not undone or rolled away from since: only
+    then one can go back to it."""
+    served_from: datetime | None = None
+    """When it took the stage."""
+    served_until: datetime | None = None
+    """When it was replaced."""
+    warm_until: datetime | None = None
+    """Until when its pods are kept running."""
+
+
+class Undo(OpenType):
+    """Why a stage goes back."""
+
+    reason: str | None = None
+    """Why, as one CamelCase word."""
+    message: str | None = None
+    """What the gate said."""
+
+
 class Current(OpenType):
     """The pointer of a stage."""
 
@@ -35,7 +68,13 @@ class Current(OpenType):
     by: str | None = None
     """Who asked for it."""
     cause: str | None = None
-    """Why the pointer moved: Promoted, RolledBack, Succeeded (its successor was withdrawn) or Reconfigured."""
+    """Why the pointer moved: Promoted, RolledBack, Succeeded (its successor was withdrawn), Reconfigured or Undone."""
+    replaced: Revision | None = None
+    """What the stage served before: AfterTraffic gates compare with it."""
+    on_trial: bool | None = None
+    """Whether its AfterTraffic gates have not all passed yet."""
+    undo: Undo | None = None
+    """Set when one of them said no: the stage goes back as soon as a good revision's pods are ready."""
 
 
 class StageRequest(OpenType):
@@ -61,29 +100,6 @@ class StageRequest(OpenType):
     """When it was asked."""
     since: datetime | None = None
     """Since when it is at this step."""
-
-
-class Revision(OpenType):
-    """Something the stage served, or is about to: frozen when built."""
-
-    hash: str | None = None
-    """Short hash of version, digest and pod template; ends the Deployment's name."""
-    version: str | None = None
-    """The version."""
-    digest: str | None = None
-    """Digest of its bytes."""
-    place: int | None = None
-    """Place of the request that brought it here."""
-    request_id: str | None = None
-    """The request that brought it here."""
-    good: bool | None = None
-    """Whether it carried the stage and was not undone or rolled away from since: only then one can go back to it."""
-    served_from: datetime | None = None
-    """When it took the stage."""
-    served_until: datetime | None = None
-    """When it was replaced."""
-    warm_until: datetime | None = None
-    """Until when its pods are kept running."""
 
 
 class Candidate(OpenType):
@@ -201,10 +217,10 @@ class ModelStatus(Status):
     """Every stage: what it serves, what tries to enter it, what it could go back to."""
     transitions: list[dict[str, Any]] | None = None
     """The last 50 moves of a stage's pointer and other acts on a stage, oldest first. Each has: stage; type (Promoted,
-    RolledBack, Succeeded, Reconfigured, Suspended, Resumed, Paused or Unpaused); sequence, the stage's counter after
-    it; from and to, what the stage served before and after (version, digest, revision); by, who asked; reason and
-    ticket, in the requester's words; requestedAt; at, when it was decided and recorded; effectiveAt, when the
-    Service's endpoints followed."""
+    RolledBack, Succeeded, Reconfigured, Undone, Suspended, Resumed, Paused or Unpaused); sequence, the stage's counter
+    after it; from and to, what the stage served before and after (version, digest, revision); by, who asked; reason and
+    ticket, in the requester's words (of an Undone: what the gate said); requestedAt; at, when it was decided and
+    recorded; effectiveAt, when the Service's endpoints followed."""
     conditions: Conditions | None = None
     """Accepted: the spec is understood. Ready: every stage serves what it carries. RollbackReady: there is a warm
     version to go back to. LedgerSynced: the record is in the ledger."""

@@ -32,12 +32,16 @@ _LABELS = {
     names.LABEL_VERSION: "The version an object was made for.",
     names.LABEL_STAGE: "The stage an object was made for.",
     names.LABEL_REVISION: "The revision a Deployment and its pods belong to; the stage's Service selects on it.",
-    names.LABEL_JOB: "What a Job is for: `verify` or `check`.",
+    names.LABEL_JOB: "What a Job is for: `verify`, `check` or `gate`.",
+    names.LABEL_GATE: "The gate that a Job evaluates.",
 }
 _ANNOTATIONS = {
     names.ANNOTATION_REQUEST: "On a ModelVersion: any new value asks anew for `spec.stage`.",
     names.ANNOTATION_REASON: "On a ModelVersion: why the stage is asked for; copied into the record.",
     names.ANNOTATION_REQUESTED_BY: "On a ModelVersion: who asked; stamped by the API server where it can.",
+    names.ANNOTATION_RETRY: "On a ModelVersion: any new value asks for another attempt: of gates that said no or gave "
+    "no answer, or of a verification that failed. A request that Failed is made anew by it, with a new place.",
+    names.ANNOTATION_RETRIED_BY: "On a ModelVersion: who asked for that; stamped by the API server where it can.",
     names.ANNOTATION_ALLOW_DELETION: "On a Model: allows to delete it while it serves.",
 }
 

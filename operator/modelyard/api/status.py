@@ -5,7 +5,7 @@ older CRD does not list would be refused, and the operator could write nothing a
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -114,8 +114,8 @@ class RequestStatus(OpenType):
     place: int | None = None
     """Place in the order of the stage's requests; the newest that passes wins."""
     step: str | None = None
-    """How far it has come: Queued, Verifying, Held, Deploying, Switching, Serving or StandingBy; or how it ended:
-    Failed, Rejected, RolledBack, Withdrawn or Superseded."""
+    """How far it has come: Queued, Verifying, Held, Checking (its gates), AwaitingApproval, Deploying, Switching,
+    Serving or StandingBy; or how it ended: Failed, Rejected, RolledBack, Withdrawn or Superseded."""
     reason: str | None = None
     """Why it is at this step, as one CamelCase word."""
     message: str | None = None
@@ -124,21 +124,71 @@ class RequestStatus(OpenType):
     """Who asked."""
     requested_at: datetime | None = None
     """When it was asked."""
+    retry: str | None = None
+    """The last value of modelyard.dev/retry seen; another one makes a request anew that has Failed."""
+    retried_by: str | None = None
+    """Who set that."""
     since: datetime | None = None
     """Since when it is at this step."""
 
 
+class CheckResult(OpenType):
+    """What one check of a gate said."""
+
+    expression: str | None = None
+    """The check."""
+    result: str | None = None
+    """Passed, Failed, Error (no answer) or Skipped (it compares with an incumbent and there is none)."""
+    message: str | None = None
+    """The numbers it was judged by, or why there is no answer."""
+
+
 class GateResult(OpenType):
-    """What a gate said about the version."""
+    """What a gate said about the version. It holds for the digest, for the gate as it was then and, where the gate
+    looks at these, for the revision and the incumbent; when one of them changes the gate is asked again."""
 
     stage: str | None = None
     """The stage the gate belongs to."""
     name: str | None = None
     """Name of the gate."""
+    when: str | None = None
+    """BeforeDeploy, BeforeTraffic or AfterTraffic."""
     result: str | None = None
-    """Pending, Running, Passed, Failed (a check is false), Error (no answer) or Skipped."""
+    """Pending, Running, Passed, Failed (a check is false), Error (no answer) or Skipped (nothing to compare with)."""
+    reason: str | None = None
+    """Why, as one CamelCase word."""
     message: str | None = None
-    """What it said."""
+    """What it said, with numbers, or what it waits for."""
+    attempt: int | None = None
+    """Number of the attempt; one that gives no answer is repeated as often as the gate's job says."""
+    retry: str | None = None
+    """The value of modelyard.dev/retry that it was asked under."""
+    retried_by: str | None = None
+    """Who set that."""
+    key: str | None = None
+    """Hash of the gate as it was, and of the declared metrics where it looks at these."""
+    digest: str | None = None
+    """Digest of the version's bytes."""
+    revision: str | None = None
+    """The revision whose pods were asked; absent for a gate that asks none."""
+    incumbent_version: str | None = None
+    """The version that it was compared with, where the gate compares and there was one."""
+    incumbent_digest: str | None = None
+    """Digest of that version's bytes."""
+    job: str | None = None
+    """Name of its Job, which stays for ten minutes after the result was recorded."""
+    started_at: datetime | None = None
+    """When the Job was made."""
+    finished_at: datetime | None = None
+    """When the answer was found."""
+    next_attempt_at: datetime | None = None
+    """When it is tried again."""
+    checks: list[CheckResult] | None = None
+    """What each check said."""
+    candidate: dict[str, Any] | None = None
+    """The version's numbers."""
+    incumbent: dict[str, Any] | None = None
+    """The incumbent's numbers."""
 
 
 class IgnoredApproval(OpenType):
