@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.bench import floor
+from tests.bench.floor import a_floor
 from tests.bench.idle import idle
 from tests.bench.reaction import ROUNDS, first_write, warm_rollback
 from tests.bench.sightings import Api
-from tests.bench.table import Row, milliseconds, percentile, show
+from tests.bench.table import Row, milliseconds, show
 from tests.bench.verify_bench import run as verification
 from tests.cluster.conftest import NAMESPACE_LABELS, read_storage, s3_client
 from tests.cluster.registry import Registry, storage_secret
@@ -30,12 +30,12 @@ def main() -> int:
     rows: list[Row] = []
     api = Api()
     if "reaction" in arguments.parts:
-        taken = floor.measure(api)
-        rows.append(Row("floor: write -> event -> write", milliseconds(taken), "a controller of 20 lines"))
-        with a_namespace() as registry:
-            rows += first_write(api, registry, percentile(taken, 0.5))
-        with a_namespace() as registry:
-            rows += warm_rollback(api, registry, percentile(taken, 0.5), arguments.rounds)
+        with a_floor(api) as floor:
+            with a_namespace() as registry:
+                rows += first_write(api, registry, floor)
+            with a_namespace() as registry:
+                rows += warm_rollback(api, registry, floor, arguments.rounds)
+            rows.append(Row("floor: write -> event -> write", milliseconds(floor.taken), "a controller of 20 lines"))
     if "idle" in arguments.parts:
         with a_namespace() as registry:
             rows += idle(registry)

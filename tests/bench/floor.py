@@ -2,7 +2,7 @@
 
 A process of its own watches Rollbacks and, at each, writes its status by server-side apply, as the operator writes:
 no queue, no decision, no library. What is measured is the whole path: the create, the event, and the write, until a
-watcher sees it.
+watcher sees it. Its rounds alternate with the operator's, so that both meet the same machine.
 """
 
 import http.client
@@ -10,13 +10,14 @@ import json
 import multiprocessing
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from tests.bench.sightings import Api, Obj, Sightings
 from tests.cluster.conftest import UNPROTECTED
 
-ROUNDS = 50
+WARM_UP = 5
 
 
 def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
@@ -47,34 +48,46 @@ def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> N
         connection.getresponse().read()
 
 
-def measure(api: Api, rounds: int = ROUNDS) -> list[float]:
-    """Seconds from the create's beginning to the sight of the write, one a round."""
+class Floor:
+    """The controller, and how long it took each time it was asked."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._seen = Sightings(api, f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks")
+        self._rounds = 0
+        self.taken: list[float] = []
+
+    def round(self) -> float:
+        """Seconds from the create's beginning to the sight of the write, this once."""
+        name = f"round-{self._rounds}"
+        self._rounds += 1
+        since = time.perf_counter()
+        create_rollback(self._api, self._namespace, name, model="nobody")
+        taken = max(self._seen.when(_is_written(name), 0) - since, 0.0)
+        self.taken.append(taken)
+        return taken
+
+
+@contextmanager
+def a_floor(api: Api) -> Iterator[Floor]:
+    """A controller, warmed up, in a namespace of its own."""
     namespace = f"floor-{uuid.uuid4().hex[:6]}"
     api.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace, "labels": UNPROTECTED}})
-    try:
-        return _measure(api, namespace, rounds)
-    finally:
-        api.call("DELETE", f"/api/v1/namespaces/{namespace}")
-
-
-def _measure(api: Api, namespace: str, rounds: int) -> list[float]:
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Event()
     process = spawn.Process(target=_controller, args=(namespace, ready), daemon=True)
     process.start()
     try:
         assert ready.wait(30)
-        seen = Sightings(api, f"/apis/modelyard.dev/v1alpha1/namespaces/{namespace}/rollbacks")
-        taken = []
-        for number in range(rounds + 5):
-            name = f"round-{number}"
-            since = time.perf_counter()
-            create_rollback(api, namespace, name, model="nobody")
-            moment = seen.when(_is_written(name), 0)
-            taken.append(max(moment - since, 0.0))
-        return taken[5:]
+        floor = Floor(api, namespace)
+        for _ in range(WARM_UP):
+            floor.round()
+        floor.taken.clear()
+        yield floor
     finally:
         process.kill()
+        api.call("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
 def _is_written(name: str) -> Callable[[Obj], bool]:

@@ -1,6 +1,7 @@
 """How fast does the operator react? A warm rollback, and its first write after an object was created.
 
-Both are measured as the floor is: from the create's return until a watcher sees the change.
+Both are measured from the create's return until a watcher sees the change, each round beside one of the floor's, on
+Models with a full history that have come to rest.
 """
 
 import time
@@ -10,13 +11,19 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any
 
-from tests.bench.floor import create_rollback
+from tests.bench.floor import Floor, create_rollback
 from tests.bench.sightings import Api, Obj, Sightings
 from tests.bench.table import Row, milliseconds, percentile
 from tests.cluster.registry import Registry
 
 GROUP = "/apis/modelyard.dev/v1alpha1"
 ROUNDS = 50
+MODELS = 10
+"""As many take turns, so that each has come to rest when it is its turn again."""
+REST = 10.0
+"""Seconds that a Model has for that: what it replaced is kept for five more after a switch."""
+HISTORY = 50
+"""As long as a history becomes (`decide.state.TRANSITIONS_KEPT`)."""
 
 
 class Answers:
@@ -66,7 +73,7 @@ class Answers:
         self._thread.join(timeout=20)
 
 
-def warm_rollback(api: Api, registry: Registry, floor: float, rounds: int = ROUNDS) -> list[Row]:
+def warm_rollback(api: Api, registry: Registry, floor: Floor, rounds: int = ROUNDS) -> list[Row]:
     """Roll back from version 2 to version 1, warm, again and again, under a constant client."""
     registry.model()
     for version in ("1", "2"):
@@ -74,11 +81,12 @@ def warm_rollback(api: Api, registry: Registry, floor: float, rounds: int = ROUN
         registry.serves(version)
     services = Sightings(api, f"/api/v1/namespaces/{registry.namespace}/services")
     answers = Answers(registry.url())
-    switched, answered = [], []
+    switched, answered, floors = [], [], []
     try:
         for number in range(rounds):
             target = _warm_target(registry)
             answers.settle_on("2")
+            floors.append(floor.round())
             before = time.perf_counter()
             since = create_rollback(api, registry.namespace, f"round-{number}", model=registry.name)
             moment = services.when(_names(target), since=before)
@@ -91,7 +99,7 @@ def warm_rollback(api: Api, registry: Registry, floor: float, rounds: int = ROUN
             registry.serves("2")
     finally:
         answers.stop()
-    ratio = percentile(switched, 0.5) / floor
+    ratio = percentile(switched, 0.5) / percentile(floors, 0.5)
     quick = percentile(answered, 0.5) <= 1 and percentile(answered, 0.99) <= 2
     return [
         Row("warm rollback: created -> Service switched", milliseconds(switched), f"{ratio:.1f}x floor, at most 3x",
@@ -121,31 +129,53 @@ def _names(revision: str) -> Callable[[Obj], bool]:
     return lambda service: service["spec"].get("selector", {}).get("modelyard.dev/revision") == revision
 
 
-def first_write(api: Api, registry: Registry, floor: float, rounds: int = ROUNDS) -> list[Row]:
-    """Create versions; the operator's first write is on the Model (the request's place) or the version."""
-    registry.kube.apply(registry._obj("Model", "quick", {}))
-    versions = f"{GROUP}/namespaces/{registry.namespace}/modelversions"
+def first_write(api: Api, registry: Registry, floor: Floor, rounds: int = ROUNDS) -> list[Row]:
+    """Create versions; the operator's first write is the request's place, on the Model."""
     models = Sightings(api, f"{GROUP}/namespaces/{registry.namespace}/models")
-    taken = []
+    for number in range(MODELS):
+        _with_history(api, registry, models, f"quick-{number}")
+    taken, floors = [], []
     for number in range(rounds):
-        body = {
-            "apiVersion": "modelyard.dev/v1alpha1",
-            "kind": "ModelVersion",
-            "metadata": {"name": f"quick-{number}"},
-            "spec": {
-                "model": "quick",
-                "version": str(number),
-                "stage": "production",
-                "artifact": {"external": {"provider": "bench", "model": "quick", "revision": uuid.uuid4().hex}},
-            },
-        }
-        api.call("POST", versions, body)
-        since = time.perf_counter()
-        moment = models.when(_knows("quick", str(number)), 0)
-        taken.append(max(moment - since, 0.0))
-        time.sleep(0.5)  # the version is taken all the way, so that the next one finds the operator at rest
-    ratio = percentile(taken, 0.5) / floor
+        floors.append(floor.round())
+        model, version = f"quick-{number % MODELS}", str(number // MODELS)
+        since = _create_version(api, registry.namespace, model, version)
+        taken.append(max(models.when(_knows(model, version), 0) - since, 0.0))
+        time.sleep(REST / MODELS)
+    ratio = percentile(taken, 0.5) / percentile(floors, 0.5)
     return [Row("spec write -> first write", milliseconds(taken), f"{ratio:.1f}x floor, at most 2x", ratio <= 2)]
+
+
+def _with_history(api: Api, registry: Registry, models: Sightings, name: str) -> None:
+    """A Model whose production was paused and resumed until its history is full."""
+    registry.kube.apply(registry._obj("Model", name, {"stages": [{"name": "production"}]}))
+    path = f"{GROUP}/namespaces/{registry.namespace}/models/{name}"
+    for number in range(1, HISTORY + 1):
+        body = {"spec": {"stages": [{"name": "production", "paused": bool(number % 2)}]}}
+        api.call("PATCH", path, body, "application/merge-patch+json")
+        models.when(_has_history(name, number), 0)
+
+
+def _has_history(name: str, length: int) -> Callable[[Obj], bool]:
+    return lambda model: (
+        model["metadata"]["name"] == name and length == len(model.get("status", {}).get("transitions", []))
+    )
+
+
+def _create_version(api: Api, namespace: str, model: str, version: str) -> float:
+    """Create a version that asks for production; the moment the create returned."""
+    body = {
+        "apiVersion": "modelyard.dev/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {"name": f"{model}-{version}"},
+        "spec": {
+            "model": model,
+            "version": version,
+            "stage": "production",
+            "artifact": {"external": {"provider": "bench", "model": "quick", "revision": uuid.uuid4().hex}},
+        },
+    }
+    api.call("POST", f"{GROUP}/namespaces/{namespace}/modelversions", body)
+    return time.perf_counter()
 
 
 def _knows(name: str, version: str) -> Callable[[Obj], bool]:
