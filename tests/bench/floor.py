@@ -1,8 +1,8 @@
 """The floor: the least a controller on this machine could take from a created object to a written one.
 
-A process of its own watches Rollbacks and, at each, writes its status by server-side apply, as the operator writes:
-no queue, no decision, no library. What is measured is the whole path: the create, the event, and the write, until a
-watcher sees it. Its rounds alternate with the operator's, so that both meet the same machine.
+A process of its own watches Rollbacks and, at each, replaces its status by PUT, as the operator writes: no queue, no
+decision, no library. What is measured is the whole path: the create, the event, and the write, until a watcher sees
+it. Its rounds alternate with the operator's, so that both meet the same machine.
 """
 
 import http.client
@@ -32,19 +32,17 @@ def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> N
         event = json.loads(line)
         if event["type"] != "ADDED":
             continue
-        name = event["object"]["metadata"]["name"]
+        made = event["object"]["metadata"]
         body = {
             "apiVersion": "modelyard.dev/v1alpha1",
             "kind": "Rollback",
-            "metadata": {"name": name},
+            "metadata": {"name": made["name"], "resourceVersion": made["resourceVersion"]},
             "status": {"outcome": "Refused"},
         }
-        headers = {"Content-Type": "application/apply-patch+yaml"}
+        headers = {"Content-Type": "application/json"}
         if api.token:
             headers["Authorization"] = f"Bearer {api.token}"
-        connection.request(
-            "PATCH", f"{rollbacks}/{name}/status?fieldManager=floor&force=true", json.dumps(body), headers
-        )
+        connection.request("PUT", f"{rollbacks}/{made['name']}/status?fieldManager=floor", json.dumps(body), headers)
         connection.getresponse().read()
 
 
