@@ -1,0 +1,161 @@
+"""How far is it? `wait VERSION`, and what `--wait` of other commands does: a watch that tells each step as it comes.
+
+It ends when the version serves (or is verified, when no stage is asked for), when its request has ended without, or
+when the time is up; the exit code says which. Nothing is polled: an end is told as soon as the API server knows it.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelyard.cli import arguments
+from modelyard.cli.access import Access, on_cluster
+from modelyard.cli.errors import CommandError, TimedOutError, UnknownError, UsageError
+from modelyard.cli.objects import (
+    SERVING,
+    STANDING_BY,
+    condition,
+    has_ended,
+    name_of,
+    request_of,
+    status_of,
+    wanted_stage,
+    why,
+)  # fmt: skip
+from modelyard.cli.output import Output, hue, print_objects, say
+from modelyard.cli.refs import open_version
+
+if TYPE_CHECKING:
+    from modelyard.cli.cluster import Cluster
+    from modelyard.kube.kinds import Kind
+
+Json = dict[str, Any]
+Obj = Mapping[str, Any]
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one look at an object tells."""
+
+    step: str
+    why: str = ""
+    done: bool = False
+    failed: bool = False
+
+
+Judge = Callable[[Obj], Sight]
+"""Reads a state of the object that is waited for."""
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `10m`, `1h30m`, or of a bare number."""
+    rest, seconds = text.strip(), 0.0
+    if rest.replace(".", "", 1).isdigit():
+        return float(rest)
+    digits = ""
+    for letter in rest:
+        if letter.isdigit() or letter == ".":
+            digits += letter
+        elif letter in UNITS and digits:
+            seconds, digits = seconds + float(digits) * UNITS[letter], ""
+        else:
+            break
+    else:
+        if rest and not digits:
+            return seconds
+    raise UsageError(f"{text!r} is no duration; write it like 90s, 10m or 1h30m")
+
+
+Timeout = Annotated[str, typer.Option(metavar="DURATION", help="How long to wait, such as 90s or 1h.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow it until it is done.")]
+
+
+@on_cluster
+def wait(
+    access: Access,
+    version: arguments.Version,
+    timeout: Timeout = "30m",
+    output: Output = None,
+) -> None:
+    """Follow a version until it serves.
+
+    Or until it is verified, when no stage is asked for. Ends within seconds of a failure, with exit code 1.
+    """
+    seconds = parse_duration(timeout)
+    cluster, found = open_version(access, version)
+    last = follow_version(cluster, found, seconds)
+    if output:
+        print_objects([last], output, as_list=False)
+
+
+def follow_version(cluster: "Cluster", version: Obj, seconds: float) -> Json:
+    """Follow the request that a version makes as it is given here; its last state."""
+    from modelyard.kube.kinds import MODEL_VERSION
+
+    return follow(cluster, MODEL_VERSION, name_of(version), judge_version, seconds)
+
+
+def follow(cluster: "Cluster", kind: "Kind", name: str, judge: Judge, seconds: float) -> Json:
+    """Follow an object until a judge says that it is done; CommandError when it failed, TimedOutError when not yet."""
+    started = time.monotonic()
+    last = Sight("Waiting")
+    with _spinner(name) as show:
+        for state in cluster.follow(kind, name, started + seconds):
+            if state is None:
+                raise UnknownError(f"{name}: the {kind.name} was deleted, or never was")
+            sight = judge(state)
+            if sight != last:
+                show(f"{time.monotonic() - started:5.1f}s  {hue(sight.step)}  {sight.why}".rstrip())
+                last = sight
+            if sight.failed:
+                raise CommandError(f"{name}: {sight.step}: {sight.why}")
+            if sight.done:
+                return state
+    raise TimedOutError(f"{name}: not done within {seconds:g} s: {last.step}: {last.why}".rstrip(": "))
+
+
+def judge_version(version: Obj) -> Sight:
+    """How far a ModelVersion is with what it asks for."""
+    stage = wanted_stage(version)
+    if not stage:
+        return _judge_verification(version)
+    request = request_of(version)
+    if not request:
+        return Sight("Waiting", f"{stage} is asked for; the operator has not answered yet")
+    step = str(request.get("step", ""))
+    done = step in (SERVING, STANDING_BY)
+    return Sight(step, why(request), done=done, failed=has_ended(request))
+
+
+def _judge_verification(version: Obj) -> Sight:
+    verified = condition(version, "Verified")
+    state = status_of(version).get("verification", {}).get("state", "")
+    if verified.get("status") == "True":
+        return Sight("Verified", str(status_of(version).get("digest", "")), done=True)
+    return Sight("Failed" if state == "Failed" else "Verifying", why(verified), failed=state == "Failed")
+
+
+def judge_rollback(rollback: Obj) -> Sight:
+    """How far a Rollback is."""
+    outcome = str(status_of(rollback).get("outcome") or "Waiting")
+    applied = condition(rollback, "Applied")
+    return Sight(outcome, why(applied), done=outcome == "Applied", failed=outcome == "Refused")
+
+
+@contextmanager
+def _spinner(name: str) -> Iterator[Callable[[str], None]]:
+    """Shows lines as they come; on a terminal something turns below them meanwhile."""
+    if not sys.stderr.isatty():
+        yield say
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status(name):
+        yield lambda line: console.print(line, highlight=False, markup=False)
