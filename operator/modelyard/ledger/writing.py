@@ -31,7 +31,9 @@ class Appended:
     """How far the chain goes after an append."""
 
     head: Head
-    """All entries are at or before it."""
+    """The chain's end. All entries are at or before it."""
+    heads: tuple[Head, ...] = ()
+    """Of each entry, in their order: where it is in the chain."""
     foreign: tuple[Sealed, ...] = ()
     """Records after `known` that are none of the entries: the chain knows more than the Model's status."""
 
@@ -49,7 +51,7 @@ def append(
     last = tail[-1] if tail else known_record
     owner = last.document.get("cluster", writer) if last else writer
     head = last.head if last else known
-    there = {identity(sealed.document): sealed for sealed in tail}
+    there = {identity(sealed.document): sealed.head for sealed in tail}
     ours = [identity(entry) for entry in entries]
     for key, entry in zip(ours, entries, strict=True):
         if key in there:
@@ -59,8 +61,9 @@ def append(
                 f"append to {chain}: cluster {owner!r} has taken this chain over; cluster {writer!r} appends no more"
             )
         owner = writer
-        head = _create(place, chain, _sealed(entry, chain, head, writer), head.number + 1)
-    return Appended(head, tuple(sealed for key, sealed in there.items() if key not in ours))
+        head = there[key] = _create(place, chain, _sealed(entry, chain, head, writer), head.number + 1)
+    foreign = tuple(sealed for sealed in tail if identity(sealed.document) not in ours)
+    return Appended(head, tuple(there[key] for key in ours), foreign)
 
 
 def _tail(place: Place, chain: ChainName, known: Head) -> tuple[Sealed | None, list[Sealed]]:

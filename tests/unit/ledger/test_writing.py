@@ -48,7 +48,7 @@ def test_the_same_entries_again_change_nothing() -> None:
     done = append(place, CHAIN, entries(1, 3))
     before = dict(place.objects)
     assert append(place, CHAIN, entries(1, 3)) == done
-    assert append(place, CHAIN, entries(2, 3), Head(1, _hash(place, 1))) == done
+    assert append(place, CHAIN, entries(2, 3), Head(1, _hash(place, 1))).heads == done.heads[1:]
     assert place.objects == before
 
 
@@ -160,7 +160,17 @@ def test_foreign_records_are_told() -> None:
     append(place, CHAIN, entries(50, 51), known)
     done = append(place, CHAIN, entries(2, 2), known)
     assert [sealed.number for sealed in done.foreign] == [2, 3]
-    assert done.head.number == 4
+    assert (done.head.number, done.heads) == (4, (done.head,))
+
+
+def test_each_entry_has_its_place() -> None:
+    place = MemoryPlace()
+    first = append(place, CHAIN, entries(1, 3))
+    assert [head.number for head in first.heads] == [1, 2, 3]
+    again = append(place, CHAIN, entries(2, 5), first.heads[0])
+    assert [head.number for head in again.heads] == [2, 3, 4, 5]
+    assert again.heads[:2] == first.heads[1:]
+    assert again.head == again.heads[-1]
 
 
 @pytest.mark.parametrize(
