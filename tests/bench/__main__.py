@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from tests.bench.floor import a_floor
 from tests.bench.idle import idle
+from tests.bench.judging import judging
 from tests.bench.reaction import ROUNDS, first_write, warm_rollback
 from tests.bench.sightings import Api
 from tests.bench.table import Row, milliseconds, show
@@ -23,11 +24,11 @@ from tests.kube import ROOT, Kube
 def main() -> int:
     """Measure everything, or the named parts."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["reaction", "idle", "verification"])
+    parser.add_argument("parts", nargs="*", default=["gates", "reaction", "idle", "verification"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     subprocess.run(["make", "--silent", "install-dev"], cwd=ROOT, check=True, stdout=sys.stderr)
-    rows: list[Row] = []
+    rows: list[Row] = judging() if "gates" in arguments.parts else []
     api = Api()
     if "reaction" in arguments.parts:
         with a_floor(api) as floor:

@@ -111,7 +111,9 @@ def _overdue(world: World, job: Obj) -> GateError | None:
     if not any(jobs.pods_of(world, job)) and not failed:
         name = job["metadata"]["name"]
         return GateError(reason, f"{late}: no pod could be made; `kubectl describe job {name}` says why")
-    return GateError(reason, f"{late}: {wait.message}" if wait and wait.reason else f"{late}; see its log, or give it a longer timeout")
+    if wait and wait.reason:
+        return GateError(reason, f"{late}: {wait.message}")
+    return GateError(reason, f"{late}; see its log, or give it a longer timeout")
 
 
 def _failed(world: World, job: Obj, pod: Obj) -> GateError | None:

@@ -6,7 +6,7 @@ Called by `job` when the gate's container has ended. Whatever the text is, the a
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,23 +75,27 @@ def _sides(found: Mapping[str, Any]) -> Output | OutputError:
     return Output(found.get("candidate", {}), found.get("incumbent", {}))
 
 
-def _number(text: str) -> float | int:
+def _integer(text: str) -> int:
+    _float(text)
+    return int(text)
+
+
+def _float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise _Unusable(f"has the number {text[:20]}, which no check can be made of")
-    return int(text) if text.lstrip("-").isdecimal() else value
+    return value
 
 
-def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Unusable(f"has the key {key!r} twice")
-        found[key] = value
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _Unusable(f"has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_number)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_int=_integer, parse_constant=_float)
 
 
 def _shown(text: str) -> str:

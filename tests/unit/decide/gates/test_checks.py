@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelyard.decide.gates.checks import (
-    MAX_LOOPS,
-    CheckResult,
-    Verdict,
-    compile_error,
-    judge,
-    names_incumbent,
-    outcome,
-)
+from modelyard.decide.gates.checks import CheckResult, Verdict, compile_error, judge, names_incumbent, outcome
+from modelyard.decide.gates.expressions import MAX_LOOPS
 
 CANDIDATE: dict[str, Any] = {
     "auc": 1,  # JSON writes a perfect 1.0 like this
@@ -77,10 +70,11 @@ def test_an_answer_shows_the_numbers(expression: str, result: str, message: str)
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("candidate.acc >= 0.8", "candidate has no key 'acc'; it has auc, by_country, calibrated, errors, f1, label, "
-         "many, nothing, slices, top-1, total"),
-        ("candidate.by_country.fr.auc > 0.7", "candidate.by_country has no key 'fr'; it has de"),
-        ("candidate.f1 > incumbent.bias", "incumbent has no key 'bias'; it has auc, f1; candidate.f1 is 0.91"),
+        ("candidate.acc >= 0.8", "'candidate.acc' is not there: candidate has auc, by_country, calibrated, errors, f1, "
+         "label, many, nothing, slices, top-1, total"),
+        ("candidate.by_country.fr.auc > 0.7",
+         "'candidate.by_country.fr.auc' is not there: candidate.by_country has de"),
+        ("candidate.f1 > incumbent.bias", "'incumbent.bias' is not there: incumbent has auc, f1; candidate.f1 is 0.91"),
         ("candidate.slices.all(s, s.f1 > 0.7)", "there is no key 'f1'; candidate.slices is"),
         ("candidate.slices[5].auc > 0.7", "Index error: index=5 size=2"),
         ("candidate.nothing > 1", "No matching overloads found : _>_(null_type, int64); candidate.nothing is null"),
