@@ -131,7 +131,7 @@ request.userInfo.username + ' may not {{ $verb }} at stage ' + {{ $stage }} + ' 
 {{- define "modelyard.stampedKinds" -}}
 resourceRules:
 - apiGroups: [modelyard.dev]
-  apiVersions: ["*"]
+  apiVersions: [v1alpha1]
   resources: [models, modelversions, approvals, rollbacks]
   operations: [CREATE, UPDATE]
 {{- end -}}
@@ -144,9 +144,10 @@ the stamp is about and what it was everywhere else, and which of them have anoth
 - name: asks
   expression: >-
     request.operation == 'CREATE' ||
-    (request.resource.resource == 'modelversions' && (object.spec.?stage != oldObject.spec.?stage ||
+    (request.resource.resource == 'modelversions' && (object.?spec.?stage != oldObject.spec.?stage ||
     object.metadata.?annotations['modelyard.dev/request'] != oldObject.metadata.?annotations['modelyard.dev/request'])) ||
-    (request.resource.resource == 'models' && (object.spec.?stages != oldObject.spec.?stages || {{ include "modelyard.servingChanged" . }}))
+    (request.resource.resource == 'models' && has(object.spec) && (object.spec.?stages != oldObject.spec.?stages ||
+    {{ include "modelyard.servingChanged" . }}))
 - name: retries
   expression: >-
     request.operation == 'CREATE' ? 'modelyard.dev/retry' in object.metadata.?annotations.orValue({}) :

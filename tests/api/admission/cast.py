@@ -208,7 +208,7 @@ STATUSES = {
 
 def give_rights(cast: Cast) -> None:
     """Give everybody their rights in the namespace."""
-    cast.as_("root").run("apply", "--filename=-", stdin=yaml.safe_dump_all([*rights(cast), *stand_in(cast)]))
+    cast.as_("root").run("apply", "--filename=-", stdin=yaml.safe_dump_all(rights(cast)))
 
 
 def populate(cast: Cast) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
+import yaml
 
 from tests.chart.helm import Helm, find_helm
 from tests.kube import Kube, Timeout
@@ -63,27 +64,27 @@ def helm() -> Helm:
 @pytest.fixture(scope="session")
 def cast(helm: Helm, cluster: Kube, group: str) -> Iterator[Cast]:
     """Policies as Kubernetes 1.36 and newer gets them, and a namespace with everything in it."""
-    with staged(helm, cluster, group, "--set=admission.exemptGroups={backups}") as cast:
-        yield cast
-
-
-@contextmanager
-def staged(helm: Helm, cluster: Kube, group: str, *arguments: str) -> Iterator[Cast]:
-    """Install the policies, and set the scene once they are in force."""
-    prefix = f"modelyard{uuid.uuid4().hex[:6]}"
-    installed, objects = install(helm, cluster, group, prefix, *arguments)
-    cast = Cast(installed, f"risk-{uuid.uuid4().hex[:6]}")
-    namespace = {"name": cast.namespace, "labels": {installed.label: ""}}
-    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
-    try:
-        give_rights(cast)
+    with in_force(helm, cluster, group, "--set=admission.exemptGroups={backups}") as cast:
         until_refused(cast, BEFORE_ANYTHING_EXISTS)
         populate(cast)
         until_refused(cast, THEN)
         yield cast
-    finally:
-        uninstall(cluster, [*objects, *stand_in(cast)])
-        cluster.delete("namespace", cast.namespace, wait=False)
+
+
+@contextmanager
+def in_force(helm: Helm, cluster: Kube, group: str, *arguments: str) -> Iterator[Cast]:
+    """Install the policies, for one namespace in which people have their rights."""
+    prefix = f"modelyard{uuid.uuid4().hex[:6]}"
+    installed, objects = install(helm, cluster, group, prefix, *arguments)
+    with cluster.own_namespace("risk", {installed.label: ""}) as here:
+        assert here.namespace
+        cast = Cast(installed, here.namespace)
+        try:
+            give_rights(cast)
+            cluster.run("apply", "--filename=-", stdin=yaml.safe_dump_all(stand_in(cast)))
+            yield cast
+        finally:
+            uninstall(cluster, [*objects, *stand_in(cast)])
 
 
 def until_refused(cast: Cast, probes: Mapping[tuple[str, str], Act]) -> None:
