@@ -17,8 +17,6 @@ when it changes.
       "nodeSelector" $helper.nodeSelector
       "labels" $helper.labels
       "runAsUser" $runAsUser -}}
-{{- /* Stamps can be believed only where the policies hold, and the operator counts approvals everywhere or nowhere. */ -}}
-{{- $admission := and .Values.admission.enabled (empty .Values.admission.namespaceSelector) -}}
 {{- dict
       "watchNamespaces" .Values.watchNamespaces
       "clusterName" .Values.clusterName
@@ -32,8 +30,6 @@ when it changes.
       "sweepInterval" (int64 .Values.sweepInterval)
       "helperPods" $helperPods
       "admission" .Values.admission.enabled
-      "sharedAccounts" .Values.admission.sharedAccounts
-      "admission" $admission
       "sharedAccounts" .Values.admission.sharedAccounts
     | toPrettyJson -}}
 {{- end -}}
