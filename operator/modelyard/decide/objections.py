@@ -195,13 +195,6 @@ def _too_late(case: Case, paper: _Paper) -> _Objection:
     return ApprovalReason.ALREADY_SERVING, text
 
 
-def _expired(case: Case, paper: _Paper) -> _Objection:
-    if paper.expires_at is None or case.world.now < paper.expires_at:
-        return None
-    text = f"it expired at {codec.format_time(paper.expires_at)} (approvals.expireAfter); create another"
-    return ApprovalReason.EXPIRED, text
-
-
 def _not_asked_for(case: Case, paper: _Paper) -> _Objection:
     if paper.is_reject or case.stage.approvals.required:
         return None
@@ -218,6 +211,13 @@ def _own_work(case: Case, paper: _Paper) -> _Objection:
         text = f"{paper.stamp} is the version's author, and others have to approve (approvals.excludeRequester)"
         return ApprovalReason.AUTHOR, text
     return None
+
+
+def _expired(case: Case, paper: _Paper) -> _Objection:
+    if paper.expires_at is None or case.world.now < paper.expires_at:
+        return None
+    text = f"it expired at {codec.format_time(paper.expires_at)} (approvals.expireAfter); create another"
+    return ApprovalReason.EXPIRED, text
 
 
 def _second_time(case: Case, paper: _Paper) -> _Objection:
@@ -238,12 +238,12 @@ _CHECKS: tuple[Callable[[Case, _Paper], _Objection], ...] = (
     _machine,
     _void,
     _too_late,
-    _expired,
     _not_asked_for,
     _own_work,
+    _expired,
     _second_time,
 )
-"""What can be said for good comes before what another person's act may change."""
+"""Whether it could count at all comes before whether it still does: only such as once counted are told expired."""
 
 
 def is_same_person(user: str, name: str) -> bool:
