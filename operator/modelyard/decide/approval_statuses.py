@@ -4,12 +4,12 @@ Called when everything is decided. An Approval is judged anew as long as a reque
 that is over stays told.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from modelyard.api.reasons import ApprovalReason
-from modelyard.decide import approvals
+from modelyard.decide import approvals, outbox
 from modelyard.decide.approvals import Tally
 from modelyard.decide.conditions import condition
 from modelyard.decide.objections import Finding, stamp_of
@@ -31,20 +31,23 @@ def approval_statuses(world: World, state: ModelState, verdicts: Mapping[str, Ve
     """The statuses of Approvals that differ from what they should be."""
     for (version, stage), objects in world.approvals.items():
         for finding in _findings(world, state, verdicts.get(version), stage, version, objects):
-            status = approval_status(finding, world.now)
+            recorded = outbox.marks(world, state, finding.obj, [finding.obj["spec"]["decision"]])
+            status = approval_status(finding, world.now, recorded)
             if status != finding.obj.get("status"):
                 yield ApplyStatus("Approval", finding.name, finding.obj["metadata"]["uid"], status)
 
 
-def approval_status(finding: Finding, now: datetime) -> dict[str, Any]:
-    """An Approval's whole status."""
-    known = (finding.obj.get("status") or {}).get("conditions") or ()
+def approval_status(finding: Finding, now: datetime, recorded: Sequence[str] | None = None) -> dict[str, Any]:
+    """An Approval's whole status. `recorded`: the marks of what the ledger was told of it; None for those it has."""
+    before = finding.obj.get("status") or {}
+    known = before.get("conditions") or ()
     generation = finding.obj["metadata"].get("generation", 1)
     counted = condition(
         known, "Counted", finding.counted, finding.reason, finding.message, generation=generation, now=now
     )
-    status = {"observedGeneration": generation, "by": finding.by, "conditions": [counted]}
-    return {key: value for key, value in status.items() if value != ""}
+    marks = list(before.get("recorded") or () if recorded is None else recorded)
+    status = {"observedGeneration": generation, "by": finding.by, "recorded": marks, "conditions": [counted]}
+    return {key: value for key, value in status.items() if value not in ("", [])}
 
 
 def _findings(

@@ -5,7 +5,8 @@
 3. judge every version's artifact (`verification`);
 4. advance every stage (`stage`, with `promotion`, `rollback`, `trial`, `targets`), past gates and people
    (`gates.passage`, `approvals`);
-5. derive the writes: the commit, Services and Deployments (`serving`), Jobs, statuses, Events.
+5. put what happened into the outbox of the ledger (`outbox`, `chronicle`);
+6. derive the writes: the commit, Services and Deployments (`serving`), Jobs, statuses, Events.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from modelyard.decide import (
     codec,
     events,
     jobs,
+    outbox,
     recovery,
     requests,
     serving,
@@ -69,6 +71,8 @@ def _decide(world: World, model: Obj) -> Plan:
         state = state.record(transition)
     state = _effective_times(state)
     state, removals = _removed(world, state)
+    state = outbox.advance(world, recovered or before, state, transitions, verified.verdicts)
+    outcomes = {name: replace(outcome, state=state.stages[name]) for name, outcome in outcomes.items()}
     version_writes = tuple(statuses.version_statuses(world, state, outcomes, verified.verdicts))
     approval_writes = tuple(approval_statuses.approval_statuses(world, state, verified.verdicts))
     actions: list[Action] = []
@@ -83,7 +87,7 @@ def _decide(world: World, model: Obj) -> Plan:
     actions += statuses.rollback_statuses(world, state)
     actions += approval_writes
     status = summary.model_status(world, state, outcomes)
-    changed = status != (model.get("status") or {})
+    changed = not outbox.is_same(status, model.get("status") or {})
     return Plan(
         commit=Commit(world.seen.name, model["metadata"]["resourceVersion"], status) if changed else None,
         actions=tuple(actions),
@@ -96,7 +100,8 @@ def _decide(world: World, model: Obj) -> Plan:
                 (*version_writes, *approval_writes),
                 recovered=recovered,
             )
-        ),
+        )
+        + events.of_ledger(world, status),
         look_again_at=_look_again_at(world, verified, outcomes),
         waits_for_verification=verified.waits_for_slot,
     )

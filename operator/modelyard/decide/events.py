@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from modelyard.api.reasons import ApprovalReason, EventReason
+from modelyard.api.reasons import ApprovalReason, EventReason, ModelReason
 from modelyard.decide.plan import ApplyStatus, EventNote
 from modelyard.decide.state import Cause, ModelState, Request, StageState, Step, Transition
 from modelyard.decide.world import World
@@ -43,6 +43,23 @@ def events(
             yield from _of_version(world, write)
         if write.kind == "Approval":
             yield from _of_approval(world, write)
+
+
+def of_ledger(world: World, status: Mapping[str, Any]) -> tuple[EventNote, ...]:
+    """That the ledger cannot be written, or can again. `status`: the Model's, as it will be."""
+    before = _ledger_synced(world.model.get("status") or {})
+    after = _ledger_synced(status)
+    if after is None or before is None or after["reason"] == before["reason"]:
+        return ()
+    if after["status"] == "True":
+        return (_on_model(world, "Normal", EventReason.LEDGER_SYNCED, after["message"]),)
+    if after["reason"] == ModelReason.LEDGER_NOT_CONFIGURED:
+        return ()
+    return (_on_model(world, "Warning", EventReason.LEDGER_UNAVAILABLE, f"{after['reason']}: {after['message']}"),)
+
+
+def _ledger_synced(status: Mapping[str, Any]) -> Mapping[str, str] | None:
+    return next((c for c in status.get("conditions") or () if c["type"] == "LedgerSynced"), None)
 
 
 def _of_recovery(world: World, recovered: ModelState) -> Iterator[EventNote]:

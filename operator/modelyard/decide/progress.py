@@ -25,6 +25,9 @@ _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
 
+SETTLE = timedelta(seconds=5)
+"""From the endpoints' change until every node routes by them: kube-proxy syncs at most once a second."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -86,6 +89,13 @@ def wanted_replicas(world: World, stage: StageSpec, state: StageState) -> int:
         return 1
     replicas = int(present["spec"].get("replicas", 1))
     return replicas or state.replicas_before_suspend or 1
+
+
+def settled_at(state: StageState) -> datetime | None:
+    """From when what served before may be touched; None while the switch is not effective."""
+    if state.current is None or state.current.effective_since is None:
+        return None
+    return state.current.effective_since + SETTLE
 
 
 def is_reached(world: World, stage: StageSpec, service_name: str, revision: str) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from modelyard.api import names
 from modelyard.api.reasons import VersionReason
+from modelyard.decide import outbox
 from modelyard.decide.codec import parse_time
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEPT, Request, StageState, Step
@@ -227,9 +228,12 @@ def forget(world: World, state: StageState) -> StageState:
     ended = sorted((r for r in state.requests if not r.is_open), key=lambda r: -r.place)
     kept = {r.id for r in ended[:ENDED_REQUESTS_KEPT]}
     line = next((r.id for r in ended if r.source == "Model"), None)
+    behind = state.current.request_id if state.current else None
 
     def is_needed(request: Request) -> bool:
-        if request.is_open or request.id in kept or request.id == line:
+        if request.is_open or request.id in kept or request.id in (line, behind):
+            return True
+        if outbox.keeps(world, request.ended, request.recorded):
             return True
         version = world.versions.get(request.version)
         if version is None or version.uid != request.uid:

@@ -15,7 +15,7 @@ from modelyard.decide.plan import Action, Apply, Create, Delete, Patch
 from modelyard.decide.revisions import Built
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
-from modelyard.decide.stage import StageOutcome, settled_at
+from modelyard.decide.stage import StageOutcome
 from modelyard.decide.state import Revision, StageState
 from modelyard.decide.world import World
 
@@ -129,7 +129,7 @@ def _may_go(world: World, outcome: StageOutcome) -> bool:
     """Whether surplus Deployments may go: not while the stage's switch is still under way."""
     if outcome.state.current is None:
         return True
-    settled = settled_at(outcome.state)
+    settled = progress.settled_at(outcome.state)
     return settled is not None and world.now >= settled
 
 
@@ -149,7 +149,7 @@ def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Ite
     stage, state = outcome.spec, outcome.state
     assert stage.serving is not None
     full = progress.wanted_replicas(world, stage, state)
-    settled = settled_at(state)
+    settled = progress.settled_at(state)
     for revision in state.revisions:
         built = targets.rebuild(world, stage, revision)
         yield _Wanted(revision, _kept_replicas(world, outcome, revision, settled, full), built)

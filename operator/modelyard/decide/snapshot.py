@@ -35,6 +35,19 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class LedgerSeen:
+    """How far a Model's record has come in the ledger that is configured."""
+
+    operator: str = ""
+    """The operator's version, as records tell it."""
+    appended: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+    """Entries of the outbox that are in the chain, by ordinal: number and sha256 of the record."""
+    reason: str = ""
+    problem: str = ""
+    """Why entries cannot be appended now, for a person to read; empty when they can."""
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One Model with its versions and everything made for it."""
 
@@ -65,3 +78,5 @@ class Snapshot:
     """Whether the admission policies are installed: only then it is known who made an Approval or a request."""
     shared_accounts: frozenset[str] = frozenset()
     """Names of users that stand for many people, such as a GitOps tool's."""
+    ledger: LedgerSeen | None = None
+    """None when no ledger is configured."""

@@ -12,11 +12,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from modelyard.api import names
 from modelyard.api.reasons import RollbackReason, VersionReason
-from modelyard.decide import progress, requests, rollback, targets, trial
+from modelyard.decide import outbox, progress, requests, rollback, targets, trial
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.promotion import Promotion
 from modelyard.decide.revisions import build
@@ -25,9 +25,6 @@ from modelyard.decide.state import Cause, Current, Pointed, Revision, StageState
 from modelyard.decide.targets import Target
 from modelyard.decide.verification import Verdict
 from modelyard.decide.world import World
-
-SETTLE = timedelta(seconds=5)
-"""From the endpoints' change until every node routes by them: kube-proxy syncs at most once a second."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,13 @@ def _targets(world: World, stage: StageSpec, state: StageState, promotion: Promo
     if state.rollback is None and not stage.paused:
         found.append(targets.successor(world, stage, state))
         found.append(targets.reconfigured(world, stage, state))
-    return tuple(target for target in found if target)
+    return tuple(_unless_unrecorded(world, target) for target in found if target)
+
+
+def _unless_unrecorded(world: World, target: Target) -> Target:
+    """A target that is ready waits while there is no room to record that the stage moved."""
+    held = outbox.hold(world, target.cause) if target.may_take_over else None
+    return replace(target, way=replace(target.way, standing=held)) if held else target
 
 
 def _step(
@@ -303,16 +306,9 @@ def _routed(world: World, stage: StageSpec, current: Current) -> bool:
     return progress.is_reached(world, stage, stage.serving.service_name, current.revision)
 
 
-def settled_at(state: StageState) -> datetime | None:
-    """From when what served before may be touched; None while the switch is not effective."""
-    if state.current is None or state.current.effective_since is None:
-        return None
-    return state.current.effective_since + SETTLE
-
-
 def _retain(world: World, stage: StageSpec, state: StageState, found: Iterable[Target]) -> StageState:
     """Let go of revisions beyond the history limit and of those that are not good, once nothing routes to them."""
-    settled = settled_at(state)
+    settled = progress.settled_at(state)
     if state.current is None or settled is None or world.now < settled:
         return state
     busy = targets.hashes(found) | {state.current.revision}
@@ -333,7 +329,7 @@ def _retain(world: World, stage: StageSpec, state: StageState, found: Iterable[T
 
 def _moments(world: World, stage: StageSpec, state: StageState) -> list[datetime | None]:
     """When time alone changes something: the settling, the end of warmth, the restart of warm pods."""
-    moments: list[datetime | None] = [settled_at(state)]
+    moments: list[datetime | None] = [progress.settled_at(state)]
     moments += [revision.warm_until for revision in state.revisions]
     if state.current and state.current.effective_since and stage.serving:
         moments.append(state.current.effective_since + stage.serving.drain_period)

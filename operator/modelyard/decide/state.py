@@ -95,6 +95,8 @@ class Request:
     ended_reason: str = ""
     ended_message: str = ""
     ended_at: datetime | None = None
+    recorded: bool | None = None
+    """Whether its end was put into the outbox."""
 
     @property
     def is_open(self) -> bool:
@@ -291,18 +293,35 @@ class Transition:
 
 
 @dataclass(frozen=True)
+class LedgerState:
+    """What is remembered of the Model's chain in the ledger; see `outbox`."""
+
+    number: int = 0
+    """The last record that is known to be in the chain."""
+    sha256: str = ""
+    count: int = 0
+    """How many entries were ever put into the outbox."""
+    outbox: tuple[Mapping[str, Any], ...] = ()
+    """Entries that are not known to be in the chain, oldest first: ordinal and entry and, of one that tells of a
+    version or an Approval, that object's uid (subject) and the mark in its status."""
+
+
+@dataclass(frozen=True)
 class ModelState:
     """All that is remembered of one Model."""
 
     stages: Mapping[str, StageState] = field(default_factory=dict)
     transitions: tuple[Mapping[str, Any], ...] = ()
     """The history as it is written, newest last: it is long, grows at its end only and is seldom looked into."""
+    ledger: LedgerState | None = None
+    """None until a ledger is configured."""
 
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> "ModelState":
         """Read the state out of a Model's status."""
         stages = (codec.load(StageState, item) for item in status.get("stages") or ())
-        return cls({stage.name: stage for stage in stages}, tuple(status.get("transitions") or ()))
+        ledger = codec.load(LedgerState, status["ledger"]) if "ledger" in status else None
+        return cls({stage.name: stage for stage in stages}, tuple(status.get("transitions") or ()), ledger)
 
     def with_stage(self, stage: StageState) -> "ModelState":
         """The same Model with that stage replaced."""

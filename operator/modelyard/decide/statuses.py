@@ -9,7 +9,7 @@ from typing import Any
 
 from modelyard.api import names
 from modelyard.api.reasons import ModelReason, RollbackReason, VersionReason
-from modelyard.decide import approval_statuses, codec
+from modelyard.decide import approval_statuses, codec, outbox
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import results
 from modelyard.decide.plan import ApplyStatus
@@ -60,6 +60,7 @@ def _version_status(
         "request": request,
         "gates": _gates(outcomes, version),
         "approvals": approval_statuses.version_approvals(world, state, version, verdict, request),
+        "recorded": outbox.marks(world, state, version.obj, outbox.due_of(verdict)),
         "conditions": _conditions(world, version, verdict, request),
     }
     return {key: value for key, value in status.items() if value not in ("", [], {}, None)}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelyard.api.reasons import ModelReason, VersionReason
-from modelyard.decide import bytes_check, codec, manifests, progress, rollback, targets, trial
+from modelyard.decide import bytes_check, codec, manifests, outbox, progress, rollback, targets, trial
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import passage
 from modelyard.decide.revisions import build
@@ -28,6 +28,7 @@ def model_status(world: World, state: ModelState, outcomes: Mapping[str, StageOu
         "conditions": _conditions(world, state, outcomes, removed),
         "stages": stages,
         "transitions": list(state.transitions),
+        "ledger": codec.dump(state.ledger) or {},
     }
     return {key: value for key, value in status.items() if value not in ({}, [])}
 
@@ -113,12 +114,7 @@ def _conditions(
         ("Accepted", *_accepted(world, state, outcomes, removed)),
         ("Ready", *_ready(world, outcomes)),
         ("RollbackReady", *_rollback_ready(world, outcomes)),
-        (
-            "LedgerSynced",
-            False,
-            ModelReason.LEDGER_NOT_CONFIGURED,
-            "no ledger is configured; the last 50 transitions are kept in status.transitions only",
-        ),
+        ("LedgerSynced", *outbox.condition(world)),
     ]
     return [
         condition(known, kind, value, reason, text, generation=generation, now=world.now)
@@ -172,7 +168,7 @@ def _ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
     for outcome in serving:
         spec, current = outcome.spec, outcome.state.current
         assert current is not None
-        if targets.is_withdrawn(outcome.state):
+        if targets.is_withdrawn(world, spec, outcome.state):
             text = (
                 f"stage {spec.name!r}: nobody asks for version {current.version!r} any more and no good version whose "
                 "request stands can take over; it serves on"

@@ -101,7 +101,7 @@ def of_revision(world: World, stage: StageSpec, state: StageState, cause: Cause,
 
 def successor(world: World, stage: StageSpec, state: StageState) -> Target | None:
     """The good version placed last whose request stands, when the current one's was withdrawn."""
-    if not is_withdrawn(state) or state.current is None:
+    if not is_withdrawn(world, stage, state) or state.current is None:
         return None
     standing: dict[str, Request] = {}
     for request in sorted(state.open_requests, key=lambda r: r.place):
@@ -119,13 +119,20 @@ def successor(world: World, stage: StageSpec, state: StageState) -> Target | Non
     return replace(target, request=request)
 
 
-def is_withdrawn(state: StageState) -> bool:
-    """Whether the request behind the current version was withdrawn, and nobody else asks for that version."""
+def is_withdrawn(world: World, stage: StageSpec, state: StageState) -> bool:
+    """Whether the request behind the current version was withdrawn, and nobody else asks for that version.
+
+    A version that has moved on to a later stage keeps this one.
+    """
     current = state.current
     if current is None or not current.request_id:
         return False
     request = state.request(current.request_id)
     if request is None or request.ended != Step.WITHDRAWN:
+        return False
+    version = world.versions.get(current.version)
+    later = world.stages[world.stages.index(stage) + 1 :]
+    if version and version.uid == request.uid and any(version.stage == each.name for each in later):
         return False
     return not any(r.version == current.version for r in state.open_requests)
 

@@ -1,13 +1,13 @@
 """Does the revision that has just taken a stage keep it?
 
-It is on trial until the stage's AfterTraffic gates have passed, which are asked once the switch is effective. Only
-then it is good. When one says no, the stage goes back to its last good revision as soon as that one's pods are ready;
-where there is none, it serves on, and the Model's Ready condition says so. `stage` asks at every decision.
+It is on trial until the stage's AfterTraffic gates have passed, which are asked once every node routes by the switch.
+Only then it is good. When one says no, the stage goes back to its last good revision as soon as that one's pods are
+ready; where there is none, it serves on, and the Model's Ready condition says so. `stage` asks at every decision.
 """
 
 from dataclasses import replace
 
-from modelyard.decide import rollback, targets
+from modelyard.decide import progress, rollback, targets
 from modelyard.decide.gates import passage
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.spec import StageSpec
@@ -25,7 +25,10 @@ def way(world: World, stage: StageSpec, state: StageState) -> Way | None:
     """How far the trial is; None when there is none, or none yet."""
     current = state.current
     version = world.versions.get(current.version) if current else None
-    if current is None or version is None or not current.on_trial or not current.effective_since or stage.suspend:
+    settled = progress.settled_at(state)
+    if current is None or version is None or not current.on_trial or stage.suspend:
+        return None
+    if settled is None or world.now < settled:
         return None
     return passage.after_traffic(world, stage, state, targets.replace_digest(version, current.digest))
 

@@ -415,9 +415,10 @@ class TestStagesInOrder:
         both = gate("bias", "candidate.ok == 1")
         cluster.model(stages=[stage("staging", both, *self.GATES), stage("production")])
         promote(cluster, "1", "2", stage="staging")
+        cluster.settle(10)
         jobs = len([key for key in cluster.objects if key[0] == "Job"])
         promote(cluster, "2")
-        assert cluster.live() == "2"
+        assert (cluster.live("staging"), cluster.live()) == ("2", "2")
         assert len([key for key in cluster.objects if key[0] == "Job"]) == jobs
 
     def test_a_suspended_earlier_stage_gets_no_pods(self, cluster: Cluster) -> None:

@@ -290,6 +290,17 @@ class TestWithdrawal:
         cluster.settle(10)
         assert cluster.live() == "1"
 
+    def test_a_version_that_moves_on_to_a_later_stage_keeps_the_earlier_one(self, cluster: Cluster) -> None:
+        for version in ("1", "2"):
+            cluster.version(version, stage="staging")
+            cluster.settle(10)
+        promote(cluster, "2")
+        assert (cluster.live("staging"), cluster.live()) == ("2", "2")
+        assert cluster.status("ModelVersion", "fraud-2")["stage"] == "production"
+        cluster.version("2", stage=None)
+        cluster.settle(10)
+        assert (cluster.live("staging"), cluster.live()) == ("1", "2")
+
     def test_deleted_and_made_again_it_serves_on(self, cluster: Cluster) -> None:
         promote(cluster, "1", "2")
         cluster.delete("ModelVersion", "fraud-2")

@@ -158,8 +158,10 @@ class _Walk:
             return False
         mine = Probe(stage.name, revision, candidate)
         self._probes = [*(p for p in self._probes if p != mine), mine]
-        if not progress.is_reached(self._world, stage, name, revision.hash):
-            text = f"the gates of stage {stage.name!r} start when the candidate's Service {name!r} reaches its pods"
+        settled = probe.settled_at(self._world, stage, revision.hash)
+        if settled is None or self._world.now < settled:
+            self._look_again(settled)
+            text = f"the gates of stage {stage.name!r} start when every node reaches the candidate's Service {name!r}"
             self._standing = Standing(Step.CHECKING, VersionReason.GATE_PENDING, text)
             self._keep(subject, gates)
             return False

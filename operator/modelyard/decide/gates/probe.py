@@ -5,10 +5,11 @@ again. A probe's Service is no part of a stage: it carries no state, and no poin
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from modelyard.api import names
-from modelyard.decide import manifests
+from modelyard.decide import codec, manifests, progress
 from modelyard.decide.revisions import Built
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import Revision
@@ -38,6 +39,17 @@ def endpoint(world: World, stage: StageSpec, revision: str) -> str:
     if stage.serving is None:
         return ""
     return f"{service_name(stage, revision)}.{world.seen.namespace}.svc:{stage.serving.port}"
+
+
+def settled_at(world: World, stage: StageSpec, revision: str) -> datetime | None:
+    """From when a candidate's Service reaches its pods from everywhere; None as long as it has none.
+
+    The Service is made when pods are ready, so it is as old as its endpoints.
+    """
+    name = service_name(stage, revision)
+    if not progress.is_reached(world, stage, name, revision):
+        return None
+    return codec.parse_time(world.seen.services[name]["metadata"]["creationTimestamp"]) + progress.SETTLE
 
 
 def service(world: World, stage: StageSpec, revision: Revision) -> dict[str, Any]:
