@@ -17,7 +17,7 @@ from modelyard.decide.snapshot import HelperPods, Snapshot
 from modelyard.decide.state import Revision
 from modelyard.decide.world import World
 from modelyard.storage.digest import FileDigest, digest_of
-from tests.cluster.conftest import NAMESPACE_LABELS, read_storage, s3_client
+from tests.cluster.conftest import NAMESPACE_LABELS, UNPROTECTED, read_storage, s3_client
 from tests.cluster.registry import Registry, storage_secret
 from tests.kube import Kube, Obj, Timeout
 
@@ -106,7 +106,7 @@ class Gates:
 def outcomes() -> Iterator[tuple[Gates, Mapping[str, Output | GateError]]]:
     """What became of all Jobs, started at once: most of the time is the starting of pods."""
     storage = read_storage()
-    with Kube.connect().own_namespace("gates", NAMESPACE_LABELS) as kube:
+    with Kube.connect().own_namespace("gates", NAMESPACE_LABELS | UNPROTECTED) as kube:
         kube.create(storage_secret(storage))
         registry = Registry(kube, s3_client(storage))
         candidate, incumbent = (revision(registry, version) for version in ("7", "6"))
