@@ -207,6 +207,21 @@ class Summary(ApiType):
     """The version that a Rollback of the last stage would go back to, as in `6 (warm)`."""
 
 
+class LedgerStatus(OpenType):
+    """What is known of the Model's chain in the ledger, and what is still to be appended to it."""
+
+    number: int | None = None
+    """Number of the last record that is known to be in the chain. `modelyard ledger verify` takes it, with its hash, to
+    tell whether the chain was cut or written anew since."""
+    sha256: str | None = None
+    """Hash of that record."""
+    count: int | None = None
+    """How many entries there ever were."""
+    outbox: list[dict[str, Any]] | None = None
+    """Entries on their way to the ledger, oldest first. Each has: ordinal; entry, as in the record; and of one that
+    tells of a version or an Approval that object's uid (subject) and the mark in its status.recorded."""
+
+
 class ModelStatus(Status):
     """What each stage serves and how it came to be. Written by the operator alone; a cache of the ledger where one is
     configured."""
@@ -221,6 +236,8 @@ class ModelStatus(Status):
     after it; from and to, what the stage served before and after (version, digest, revision); by, who asked; reason and
     ticket, in the requester's words (of an Undone: what the gate said); requestedAt; at, when it was decided and
     recorded; effectiveAt, when the Service's endpoints followed."""
+    ledger: LedgerStatus | None = None
+    """What is known of the Model's chain in the ledger; absent until one is configured."""
     conditions: Conditions | None = None
     """Accepted: the spec is understood. Ready: every stage serves what it carries. RollbackReady: there is a warm
     version to go back to. LedgerSynced: the record is in the ledger."""

@@ -145,6 +145,8 @@ class VersionReason(StrEnum):
     """Approvals are required, and without the admission policies nobody can know who gave them."""
     REASON_REQUIRED = "ReasonRequired"
     """The Model asks for a reason (modelyard.dev/reason) of every stage change, and none was given."""
+    LEDGER_UNAVAILABLE = "LedgerUnavailable"
+    """It could take the stage, and too many records wait for the ledger already; it does when they were appended."""
 
 
 class ModelReason(StrEnum):
@@ -180,6 +182,12 @@ class ModelReason(StrEnum):
     """The daily check did not find the rollback target's bytes in the store."""
     LEDGER_NOT_CONFIGURED = "NotConfigured"
     """No ledger is configured; status keeps the last 50 transitions."""
+    LEDGER_SYNCED = "Synced"
+    """What happened is in the ledger, or on its way there."""
+    LEDGER_UNAVAILABLE = "LedgerUnavailable"
+    """The ledger's store cannot be written; records wait in status.ledger.outbox and are appended when it can."""
+    LEDGER_BROKEN = "LedgerBroken"
+    """The Model's chain is not as it was written, or another cluster took it over; nothing is appended to it."""
 
 
 class GateReason(StrEnum):
@@ -342,5 +350,9 @@ class EventReason(StrEnum):
     """Somebody entitled rejected a version; their comment is in the message."""
     STATE_RECOVERED = "StateRecovered"
     """A Model had lost its status; where its stages point was taken up again from their Services and ConfigMaps."""
+    LEDGER_UNAVAILABLE = "LedgerUnavailable"
+    """Records cannot be appended to the ledger; the message says why. They wait in the Model's status."""
+    LEDGER_SYNCED = "LedgerSynced"
+    """Records are appended to the ledger again."""
     WRITE_REFUSED = "WriteRefused"
     """The API server refused a write for good; the message says which and why."""

@@ -240,6 +240,8 @@ class ModelVersionStatus(Status):
     """What the gates said about the version."""
     approvals: ApprovalCount | None = None
     """Whose consent the request has."""
+    recorded: list[str] | None = None
+    """What the ledger was told of the version, where one is configured."""
     conditions: Conditions | None = None
     """Verified: the bytes were read and are what they should be. Ready: what was asked for is so."""
 
@@ -249,6 +251,8 @@ class ApprovalStatus(Status):
 
     by: str | None = None
     """Who made it, where the admission policies say so."""
+    recorded: list[str] | None = None
+    """What the ledger was told of the Approval, where one is configured."""
     conditions: Conditions | None = None
     """Counted: the verdict counts for the version's request; otherwise why not."""
 

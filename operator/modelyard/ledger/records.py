@@ -105,6 +105,8 @@ class Version:
     spec: Mapping[str, Any] = field(default_factory=dict)
     """The ModelVersion's spec: author, source, run, pipeline, datasets, baseModels, hyperparameters, metrics,
     dependencies, declared files. Without values of environment variables, which may be secret."""
+    omitted: tuple[str, ...] = ()
+    """Fields of the spec that were too long to be recorded."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,8 @@ class Entry:
     type: str
     at: datetime
     """When it was decided and committed. For what was only observed: when it happened, if that is known."""
-    model_uid: str = ""
-    """Tells a Model from a later one of the same name."""
+    uid: str = ""
+    """The Model's; tells a Model from a later one of the same name."""
     operator: str = ""
     """The operator's version."""
     stage: str = ""

@@ -14,6 +14,7 @@ from typing import Any
 from modelyard.decide import decide
 from modelyard.decide.plan import Apply, ApplyStatus, Create, Delete, Patch, Plan
 from modelyard.decide.snapshot import HelperPods, Snapshot
+from tests.unit.decide.ledger import Ledger
 
 Objects = dict[tuple[str, str], dict[str, Any]]
 
@@ -48,6 +49,8 @@ class Cluster:
         self.refusals: dict[str, str] = {}
         """Kinds that the API server does not let anybody make, and why."""
         self._refused: dict[tuple[str, str], str] = {}
+        self.ledger: Ledger | None = None
+        """Where records go; None: no ledger is configured."""
         self.plans: list[Plan] = []
         self.events: list[tuple[str, str, str]] = []
         self.pointed: list[str | None] = []
@@ -130,6 +133,8 @@ class Cluster:
         self.plans.append(plan)
         self.carry_out(plan)
         self.play()
+        if self.ledger:
+            self.ledger.drain(self.objects.get(("Model", "fraud")), self.now)
         return not plan.is_empty or before != self.objects
 
     def snapshot(self) -> Snapshot:
@@ -158,6 +163,7 @@ class Cluster:
             helper=HelperPods(image="modelyard:test"),
             admission=self.admission,
             shared_accounts=self.shared_accounts,
+            ledger=self.ledger.seen() if self.ledger else None,
         )
 
     def carry_out(self, plan: Plan, writes: int | None = None) -> None:

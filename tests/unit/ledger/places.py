@@ -104,7 +104,7 @@ def losing_answers(verb: str, times: int = 1) -> Callable[[str, str], None]:
 def entry(number: int, **more: Any) -> dict[str, Any]:
     """An entry as it is committed."""
     at = START + timedelta(minutes=number)
-    return {"type": "Verified", "at": at.isoformat().replace("+00:00", "Z"), "modelUID": "u", **more}
+    return {"type": "Verified", "at": at.isoformat().replace("+00:00", "Z"), "uid": "u", **more}
 
 
 def entries(first: int, last: int) -> list[dict[str, Any]]:

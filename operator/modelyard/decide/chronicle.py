@@ -1,0 +1,283 @@
+"""What happened, as the ledger tells it: entries that need neither the cluster nor anything else to be understood.
+
+`outbox` asks for them when something happened. A version's lineage goes in when it is registered, and once more with a
+promotion of a version whose registration is not on record yet. See `modelyard.ledger.records` for what each field
+means to whoever reads it later.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modelyard.api import names
+from modelyard.api.reasons import ApprovalReason
+from modelyard.decide import approvals, codec, manifests
+from modelyard.decide.gates import results
+from modelyard.decide.objections import Finding
+from modelyard.decide.podspec import compact
+from modelyard.decide.state import Cause, Current, Request, Step, Transition
+from modelyard.decide.verification import Verdict
+from modelyard.decide.versions import Version
+from modelyard.decide.world import World
+from modelyard.ledger import records
+from modelyard.ledger.records import RecordType
+
+SPEC_LIMIT = 64_000
+"""Characters of a version's spec in an entry: entries wait in the Model's status, which is limited."""
+ENDS = {Step.FAILED: RecordType.FAILED, Step.REJECTED: RecordType.REJECTED, Step.WITHDRAWN: RecordType.WITHDRAWN}
+"""Ends of requests that are recorded by themselves. The others are told by the move that brought them about."""
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move of a stage's pointer, or a switch by hand, with what is told beside it."""
+
+    moved: Transition
+    previous: Current | None
+    rollback: str
+    """Name of the Rollback that brought it about."""
+    registered: bool
+    """Whether the version's lineage is on record already."""
+
+
+def of_move(world: World, move: Move) -> Entry:
+    """A stage serves something else from now on, or was switched by hand."""
+    moved = move.moved
+    version = world.versions.get(moved.to.version) if moved.to else None
+    forward = moved.type in (Cause.PROMOTED, Cause.RECONFIGURED)
+    back = moved.type in (Cause.ROLLED_BACK, Cause.SUCCEEDED, Cause.UNDONE)
+    spec = next((stage for stage in world.stages if stage.name == moved.stage), None)
+    told = _version(version, moved.to.digest if moved.to else "", lineage=forward and not move.registered)
+    return _entry(
+        world,
+        type_=moved.type,
+        at=moved.at,
+        stage=moved.stage,
+        sequence=moved.sequence or None,
+        from_=_pointed(moved.from_, move.previous),
+        to=_pointed(moved.to, None),
+        version=told if forward or back else None,
+        request=_request_of(world, move, version),
+        approvals=tuple(_consents(world, moved, version)) if moved.type == Cause.PROMOTED else (),
+        gates=tuple(_gates(world, moved)),
+        message=moved.reason if moved.type == Cause.UNDONE else "",
+        endpoint=manifests.endpoint(world, spec) if spec else "",
+    )
+
+
+def of_history(world: World, line: Mapping[str, Any]) -> Entry:
+    """A line of the history from before a ledger was configured: what little is known of it."""
+    moved = codec.load(Transition, line)
+    return _entry(
+        world,
+        type_=moved.type,
+        at=moved.at,
+        stage=moved.stage,
+        sequence=moved.sequence or None,
+        from_=_pointed(moved.from_, None),
+        to=_pointed(moved.to, None),
+        request=records.Request(by=moved.by, at=moved.requested_at, reason=moved.reason, ticket=moved.ticket),
+        message="it happened before a ledger was configured",
+        effective_at=moved.effective_at,
+    )
+
+
+def of_end(world: World, stage: str, request: Request) -> Entry:
+    """A request that came to its end without carrying the stage, or was taken back."""
+    version = world.versions.get(request.version)
+    judged = version if request.ended == Step.FAILED and version and version.uid == request.uid else None
+    recorded = results.recorded(judged) if judged else ()
+    return _entry(
+        world,
+        type_=ENDS[Step(request.ended)],
+        at=request.ended_at or world.now,
+        stage=stage,
+        version=_version(version, "", lineage=False) or records.Version(request.version),
+        request=_asked(world, request, version),
+        gates=tuple(_gate(line) for line in recorded if line.stage == stage or not line.passes),
+        reason=request.ended_reason,
+        message=request.ended_message,
+    )
+
+
+def of_registration(world: World, version: Version) -> Entry:
+    """A version came."""
+    return _entry(world, type_=RecordType.REGISTERED, at=version.created, version=_version(version, "", lineage=True))
+
+
+def of_verdict(world: World, version: Version, verdict: Verdict) -> Entry:
+    """A version's bytes were read, and are or are not what they should be."""
+    found = _version(version, verdict.digest, lineage=False, artifact=verdict.artifact)
+    return _entry(
+        world,
+        type_=RecordType.VERIFIED if verdict.passed else RecordType.FAILED,
+        at=codec.parse_time(verdict.finished_at) if verdict.finished_at else world.now,
+        version=found,
+        reason=str(verdict.reason),
+        message=verdict.message,
+    )
+
+
+def of_approval(world: World, finding: Finding) -> Entry:
+    """A person approved a version, or rejected it."""
+    spec = finding.obj["spec"]
+    rejects = finding.reason == ApprovalReason.REJECTED
+    return _entry(
+        world,
+        type_=RecordType.REJECTED if rejects else RecordType.APPROVED,
+        at=codec.parse_time(finding.obj["metadata"]["creationTimestamp"]),
+        stage=spec["stage"],
+        version=records.Version(spec["version"], digest=spec["digest"]),
+        approvals=(_approval(finding),),
+    )
+
+
+def _entry(world: World, type_: str, at: datetime, **fields: Any) -> Entry:
+    assert world.seen.ledger
+    entry: Entry = codec.dump(records.Entry(str(type_), at, world.uid, world.seen.ledger.operator, **fields))
+    return entry
+
+
+def _pointed(side: Any, previous: Current | None) -> records.Pointed | None:
+    if side is None:
+        return None
+    return records.Pointed(side.version, side.digest, side.revision, previous.since if previous else None)
+
+
+def _version(
+    version: Version | None, digest: str, *, lineage: bool, artifact: Mapping[str, Any] | None = None
+) -> records.Version | None:
+    if version is None:
+        return None
+    found = artifact if artifact is not None else version.status.get("artifact") or {}
+    spec, omitted = _told(version.spec) if lineage else ({}, ())
+    return records.Version(
+        version.version,
+        uid=version.uid,
+        digest=digest or version.digest,
+        uri=str(version.artifact.get("uri") or ""),
+        size_bytes=found.get("sizeBytes"),
+        file_count=found.get("fileCount"),
+        format=str(found.get("format") or ""),
+        created_at=version.created,
+        requested_by=version.annotations.get(names.ANNOTATION_REQUESTED_BY, "") if version.generation == 1 else "",
+        spec=spec,
+        omitted=omitted,
+    )
+
+
+def _told(spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What of a spec goes on record, and the fields left out because they are too long. No secrets: values of
+    environment variables stay in the cluster."""
+    told = {key: value for key, value in spec.items() if key not in ("model", "version", "stage")}
+    serving = told.get("serving") or {}
+    if serving.get("env"):
+        told["serving"] = {**serving, "env": [{"name": variable["name"]} for variable in serving["env"]]}
+    omitted = []
+    sizes = {key: len(compact(value)) for key, value in told.items()}
+    while sum(sizes.values()) > SPEC_LIMIT:
+        longest = max(sizes, key=lambda key: sizes[key])
+        omitted.append(longest)
+        del sizes[longest], told[longest]
+    return told, tuple(sorted(omitted))
+
+
+def _request_of(world: World, move: Move, version: Version | None) -> records.Request | None:
+    """Who wanted it, and why."""
+    moved = move.moved
+    if moved.type == Cause.UNDONE:
+        return None  # a gate did
+    if moved.type == Cause.ROLLED_BACK:
+        source = f"Rollback/{move.rollback}" if move.rollback else ""
+        return records.Request(moved.by, moved.requested_at, moved.reason, ticket=moved.ticket, source=source)
+    if moved.type in (Cause.PROMOTED, Cause.SUCCEEDED):
+        request = _standing_behind(world, moved)
+        return _asked(world, request, version) if request else records.Request(moved.by, moved.requested_at)
+    by = _annotation(world.model, names.ANNOTATION_REQUESTED_BY)
+    change = _annotation(world.model, names.ANNOTATION_CHANGE)
+    return records.Request(by, reason=moved.reason, change=change, source=f"Model/{world.seen.name}")
+
+
+def _standing_behind(world: World, moved: Transition) -> Request | None:
+    stage = world.memory.stages.get(moved.stage)
+    asking = [r for r in stage.requests if moved.to and r.version == moved.to.version] if stage else []
+    same = [r for r in asking if r.requested_at == moved.requested_at] or asking
+    return max(same, key=lambda request: request.place, default=None)
+
+
+def _asked(world: World, request: Request, version: Version | None) -> records.Request:
+    by_model = request.source == "Model"
+    obj = world.model if by_model else version.obj if version and version.uid == request.uid else None
+    return records.Request(
+        by=request.requested_by,
+        at=request.requested_at,
+        reason=request.reason,
+        change=_annotation(obj, names.ANNOTATION_CHANGE) if obj else "",
+        source=f"Model/{world.seen.name}" if by_model else f"ModelVersion/{world.seen.name}-{request.version}",
+    )
+
+
+def _annotation(obj: Mapping[str, Any], name: str) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def _consents(world: World, moved: Transition, version: Version | None) -> Iterator[records.Approval]:
+    """The approvals that counted on the way, stage by stage."""
+    request = _standing_behind(world, moved)
+    if version is None or request is None or moved.to is None:
+        return
+    for stage in world.stages:
+        counted = approvals.tally(world, stage, request, version, moved.to.digest)
+        yield from (_approval(f) for f in counted.findings if f.reason == ApprovalReason.COUNTED)
+        if stage.name == moved.stage:
+            return
+
+
+def _approval(finding: Finding) -> records.Approval:
+    metadata, spec = finding.obj["metadata"], finding.obj["spec"]
+    return records.Approval(
+        name=metadata["name"],
+        by=finding.by,
+        decision=spec["decision"],
+        stage=spec["stage"],
+        version=spec["version"],
+        digest=spec["digest"],
+        at=codec.parse_time(metadata["creationTimestamp"]),
+        comment=str(spec.get("comment") or ""),
+        uid=metadata["uid"],
+    )
+
+
+def _gates(world: World, moved: Transition) -> Iterator[records.Gate]:
+    """What gates have said of a version on its way to the stage or, of one that was undone, against it."""
+    undone = moved.type == Cause.UNDONE
+    judged = moved.from_ if undone else moved.to
+    version = world.versions.get(judged.version) if judged else None
+    if version is None or moved.type not in (Cause.PROMOTED, Cause.RECONFIGURED, Cause.UNDONE):
+        return
+    order = [stage.name for stage in world.stages]
+    on_the_way = order[: order.index(moved.stage) + 1] if moved.stage in order else [moved.stage]
+    for line in results.recorded(version):
+        if line.stage in on_the_way and (not undone or line.when == "AfterTraffic"):
+            yield _gate(line)
+
+
+def _gate(line: results.GateResult) -> records.Gate:
+    return records.Gate(
+        stage=line.stage,
+        name=line.name,
+        result=line.result,
+        when=line.when,
+        reason=line.reason,
+        message=line.message,
+        attempt=line.attempt,
+        started_at=line.started_at,
+        finished_at=line.finished_at,
+        incumbent_version=line.incumbent_version,
+        checks=tuple(codec.dump(check) for check in line.checks),
+        candidate=line.candidate or {},
+        incumbent=line.incumbent or {},
+    )
