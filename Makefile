@@ -26,7 +26,7 @@ down: ## stop it; nothing of it is left running, mounted or routed
 status: ## say which of its programs run
 	@$(CLUSTER) status
 
-images: $(UV) ## rebuild what changed in modelyard:dev and modelyard-example-server:dev, and load it
+images: $(UV) ## rebuild what changed in modelyard:dev and the examples' images, and load it
 	@$(CLUSTER) images
 
 install-dev: images ## install or upgrade the operator from this checkout in the cluster

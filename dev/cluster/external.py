@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from dev.cluster import access, programs, store
-from dev.cluster.images import OPERATOR_IMAGE, SERVER_IMAGE
+from dev.cluster.images import CONTEXTS
 from dev.cluster.places import KUBECONFIG
 from dev.cluster.say import Trouble, note, succeeds
 
@@ -40,7 +40,7 @@ def up() -> None:
 
 def load_images() -> None:
     """Say what cannot be done from here."""
-    note(f"  images: the cluster must be able to pull {OPERATOR_IMAGE} and {SERVER_IMAGE}")
+    note(f"  images: the cluster must be able to pull {', '.join(CONTEXTS)}")
 
 
 def down() -> None:

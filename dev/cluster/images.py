@@ -2,6 +2,7 @@
 
     modelyard:dev                 base <- locked dependencies <- modelyard's own wheel
     modelyard-example-server:dev  base <- its locked dependencies <- its own files
+    modelyard-example-gates:dev   modelyard-example-server:dev <- its own files
     pause                         busybox, which sleeps
 
 What stands in the Dockerfiles is what users build; here `layers` makes the same content without Docker. The
@@ -21,14 +22,16 @@ from dev.cluster import layers
 from dev.cluster.archive import Image, write_archive, write_layer
 from dev.cluster.node import PAUSE_IMAGE, ctr
 from dev.cluster.places import CLUSTER, ROOT
-from dev.cluster.say import note, run, step
+from dev.cluster.say import run, step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 OPERATOR_IMAGE = "modelyard:dev"
 SERVER_IMAGE = "modelyard-example-server:dev"
-SERVER_CONTEXT = ROOT / "examples" / "server"
+GATES_IMAGE = "modelyard-example-gates:dev"
+CONTEXTS = {OPERATOR_IMAGE: ROOT, SERVER_IMAGE: ROOT / "examples" / "server", GATES_IMAGE: ROOT / "examples" / "gates"}
+"""Where the Dockerfile of each image is; an image comes after the one it is built on."""
 
 
 def load_pause() -> None:
@@ -47,15 +50,18 @@ def refresh() -> None:
     layers.forget_unused()
     with step(f"image {OPERATOR_IMAGE}"):
         parts = (layers.base(), layers.operator_dependencies(), layers.operator())
-        _load(Image(OPERATOR_IMAGE, parts, _settings(ROOT / "Dockerfile")))
-    if not (SERVER_CONTEXT / "Dockerfile").exists():
-        note(f"  image {SERVER_IMAGE}: no {SERVER_CONTEXT.relative_to(ROOT)}/Dockerfile yet, left out")
-        return
+        _load(Image(OPERATOR_IMAGE, parts, _settings(OPERATOR_IMAGE)))
     with step(f"image {SERVER_IMAGE}"):
-        settings = _settings(SERVER_CONTEXT / "Dockerfile")
-        locked = (SERVER_CONTEXT / "requirements.lock").read_text()
-        own = layers.files(sorted(SERVER_CONTEXT.glob("*.py")), inside=settings.get("WorkingDir", "/app"))
-        _load(Image(SERVER_IMAGE, (layers.base(), layers.packages(locked), own), settings))
+        locked = (CONTEXTS[SERVER_IMAGE] / "requirements.lock").read_text()
+        server = (layers.base(), layers.packages(locked), _own_files(SERVER_IMAGE))
+        _load(Image(SERVER_IMAGE, server, _settings(SERVER_IMAGE)))
+    with step(f"image {GATES_IMAGE}"):
+        _load(Image(GATES_IMAGE, (*server, _own_files(GATES_IMAGE)), _settings(GATES_IMAGE)))
+
+
+def _own_files(name: str) -> Path:
+    """The layer with the Python files beside an example's Dockerfile."""
+    return layers.files(sorted(CONTEXTS[name].glob("*.py")), inside="/app")
 
 
 def _load(image: Image) -> None:
@@ -83,14 +89,14 @@ def _record(name: str) -> Path:
     return CLUSTER / "images" / name.replace("/", "_").replace(":", "_")
 
 
-def _settings(dockerfile: Path) -> dict[str, Any]:
+def _settings(name: str) -> dict[str, Any]:
     """How the image runs, as the last stage of its Dockerfile says (exec forms only)."""
     config: dict[str, Any] = {}
-    for line in dockerfile.read_text().replace("\\\n", " ").splitlines():
+    for line in (CONTEXTS[name] / "Dockerfile").read_text().replace("\\\n", " ").splitlines():
         word, _, rest = line.strip().partition(" ")
         rest = rest.strip()
         if word == "FROM":
-            config = {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]}
+            config = _settings(rest) if rest in CONTEXTS else {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]}
         elif word in ("ENTRYPOINT", "CMD"):
             config[word.capitalize()] = json.loads(rest)
         elif word in ("USER", "WORKDIR"):

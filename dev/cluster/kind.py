@@ -10,8 +10,8 @@ import os
 import shutil
 
 from dev.cluster import access, processes, programs, store
-from dev.cluster.images import OPERATOR_IMAGE, SERVER_CONTEXT, SERVER_IMAGE, record
-from dev.cluster.places import BIN, CACHE, CLUSTER, CONTEXT, KUBECONFIG, ROOT, S3_ENV, STATE
+from dev.cluster.images import CONTEXTS, record
+from dev.cluster.places import BIN, CACHE, CLUSTER, CONTEXT, KUBECONFIG, S3_ENV, STATE
 from dev.cluster.say import run, step, succeeds
 
 VERSION = "v0.33.0"
@@ -52,13 +52,12 @@ def up() -> None:
 
 def load_images() -> None:
     """Build the images as users do and load them."""
-    for name, context in ((OPERATOR_IMAGE, ROOT), (SERVER_IMAGE, SERVER_CONTEXT)):
-        if (context / "Dockerfile").exists():
-            with step(f"image {name}"):
-                full = f"docker.io/library/{name}"  # Podman would call it localhost/…
-                run([engine(), "build", "--quiet", "--tag", full, str(context)], why=f"build {name}")
-                _kind("load", "docker-image", full, f"--name={CONTEXT}")
-                record(name, run([engine(), "image", "inspect", "--format={{.Id}}", full], why="find the image's id"))
+    for name, context in CONTEXTS.items():
+        with step(f"image {name}"):
+            full = f"docker.io/library/{name}"  # Podman would call it localhost/…
+            run([engine(), "build", "--quiet", "--tag", full, str(context)], why=f"build {name}")
+            _kind("load", "docker-image", full, f"--name={CONTEXT}")
+            record(name, run([engine(), "image", "inspect", "--format={{.Id}}", full], why="find the image's id"))
 
 
 def down() -> None:

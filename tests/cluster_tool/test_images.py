@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from dev.cluster import images
 from dev.cluster.archive import Image, write_archive, write_layer
-from dev.cluster.places import ROOT
 
 
 def files(folder: Path) -> Path:
@@ -55,8 +54,15 @@ def tar_size(archive: Path, name: str) -> int:
 
 
 def test_the_operator_image_runs_as_its_dockerfile_says() -> None:
-    settings = images._settings(ROOT / "Dockerfile")
+    settings = images._settings(images.OPERATOR_IMAGE)
 
     assert settings["Entrypoint"] == ["python3", "-m", "modelyard.runtime"]
     assert settings["User"] == "65532:65532"
     assert "PYTHONUNBUFFERED=1" in settings["Env"]
+
+
+def test_an_image_built_on_another_keeps_its_settings() -> None:
+    server, gates = (images._settings(name) for name in (images.SERVER_IMAGE, images.GATES_IMAGE))
+
+    assert gates == {**server, "Cmd": ["python3", "/app/slices.py"]}
+    assert gates["User"] == "65532:65532"
