@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.bench.approving import last_approval
 from tests.bench.floor import a_floor
 from tests.bench.idle import idle
 from tests.bench.judging import judging
@@ -36,6 +37,8 @@ def main() -> int:
                 rows += first_write(api, registry, floor)
             with a_namespace() as registry:
                 rows += warm_rollback(api, registry, floor, arguments.rounds)
+            with a_namespace() as registry:
+                rows += last_approval(api, registry, floor, arguments.rounds)
             rows.append(Row("floor: write -> event -> write", milliseconds(floor.taken), "a controller of 20 lines"))
     if "idle" in arguments.parts:
         with a_namespace() as registry:
