@@ -11,9 +11,11 @@
 Raised by the commands, turned into a code in `main` and nowhere else.
 """
 
+from modelyard.api.reasons import ArtifactReason as Reason
 from modelyard.kube.errors import ForbiddenError, NotFoundError, TransientError, UnauthorizedError
 from modelyard.storage.errors import ArtifactError
 
+CREDENTIALS = (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_INVALID, Reason.ACCESS_DENIED)
 FAILED, USAGE, NOT_FOUND, FORBIDDEN, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 
@@ -61,7 +63,8 @@ def code_of(error: Exception) -> int:
 def text_of(error: Exception) -> str:
     """What the person reads: the error, and what to do next where the error itself does not say."""
     if isinstance(error, ArtifactError):
-        return f"{error.reason.value}: {error.message}"
+        whose = "; here that is your own environment, not a Secret" if error.reason in CREDENTIALS else ""
+        return f"{error.reason.value}: {error.message}{whose}"
     if isinstance(error, UnauthorizedError):
         return f"{error}; log in again, or choose another --context"
     if isinstance(error, ForbiddenError):

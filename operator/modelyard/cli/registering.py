@@ -140,7 +140,8 @@ def _described(
     items = store.find(location)
     check_paths(item.path for item in items)
     with progress_bar("hashing", sum(item.size for item in items)) as bar:
-        files = read_all(store, location.bucket, items, progress=bar.at)
+        read = read_all(store, location.bucket, items, progress=bar.at)
+    files = sorted(read, key=lambda file: file.path.encode())
     known += [origin.from_files(store, location, items), origin.from_git() if git else {}]
     digest = digest_of(files)
     where = location.uri if location.scheme == "s3" else _uploaded(location, files, digest, to, model, settings)
@@ -151,8 +152,7 @@ def described_as(known: Sequence[Obj], model: str, uri: str, digest: str, files:
     """The fields of a spec, what was said first holding, in the order of the reference."""
     artifact: Json = {"uri": uri, "digest": digest}
     if len(files) <= FILES_LIMIT:
-        ordered = sorted(files, key=lambda file: file.path.encode())
-        artifact["files"] = [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in ordered]
+        artifact["files"] = [{"path": file.path, "sha256": file.sha256, "size": file.size} for file in files]
     merged: Json = {}
     for fields in known:
         for name, value in fields.items():
