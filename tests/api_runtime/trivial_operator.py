@@ -47,4 +47,4 @@ def settled(version: Obj) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Brain(decide, settled)))
+    sys.exit(main(Brain(decide, settled, settled)))

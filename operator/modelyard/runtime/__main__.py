@@ -27,7 +27,7 @@ def main(brain: Brain | None = None) -> int:
         return 2
     logs.set_up(config.log_level, config.log_format)
     try:
-        asyncio.run(run(config, brain or Brain(decide.decide, decide.settled)))
+        asyncio.run(run(config, brain or Brain(decide.decide, decide.settled, decide.settled_and_told)))
     except LoginError as error:
         log.error("no access to a cluster", extra=logs.fields(error=str(error)))
         return 1

@@ -27,13 +27,14 @@ from modelyard.execute.executor import Executor
 from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
 from modelyard.kube.kinds import KINDS, OBSERVED
+from modelyard.ledger.place import open_place
 from modelyard.observe.cache import Cache
 from modelyard.observe.canary import Canary
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 from modelyard.observe.sweep import Sweeper
-from modelyard.runtime import handlers
-from modelyard.runtime.config import Config
+from modelyard.runtime import handlers, recorder
+from modelyard.runtime.config import Config, Ledger
 from modelyard.runtime.feed import Feed
 from modelyard.runtime.lease import Lease, LeaseLostError
 from modelyard.runtime.logs import fields
@@ -41,6 +42,7 @@ from modelyard.runtime.metrics import Metrics
 from modelyard.runtime.probes import Probes
 from modelyard.runtime.queue import Queue
 from modelyard.runtime.reconciler import Decide, Parts, Reconciler
+from modelyard.runtime.recorder import Recorder
 from modelyard.runtime.watching import run_watches
 
 SWEEP_PAUSE = 10.0
@@ -65,6 +67,8 @@ class Brain:
     decide: Decide
     settled: Callable[[Obj], bool]
     """Whether nothing about a ModelVersion can change unless it or its Model is edited."""
+    settled_and_told: Callable[[Obj], bool]
+    """The same where a ledger is configured, which has to be told of it as well."""
 
 
 class Operator:
@@ -81,7 +85,8 @@ class Operator:
 
         self._queue = Queue[Key](on_taken=metrics.queue_wait.observe)
         slots = Slots(config.max_verifications_per_namespace)
-        self._cache = Cache(settled=brain.settled, slots=slots, clock=time.monotonic)
+        settled = brain.settled_and_told if config.ledger else brain.settled
+        self._cache = Cache(settled=settled, slots=slots, clock=time.monotonic)
         self._canary = Canary(time.monotonic)
         self._feed = Feed(self._cache, slots, self._canary, self._queue, _now)
         self._sweeper = Sweeper(
@@ -95,6 +100,7 @@ class Operator:
             clock=time.monotonic,
         )
         events = EventPublisher(client, instance=config.identity, clock=_now)
+        self._recorder = self._open_ledger(config.ledger, metrics) if config.ledger else None
         self._reconciler = Reconciler(
             Parts(
                 cache=self._cache,
@@ -107,6 +113,7 @@ class Operator:
                 settings=config.as_decided_on(),
                 metrics=metrics,
                 clock=_now,
+                recorder=self._recorder,
             )
         )
         self._probes = Probes(
@@ -116,6 +123,17 @@ class Operator:
             ready=(self._unsynced, self._silent_watch),
         )
         self._show_state_to(metrics)
+
+    def _open_ledger(self, settings: Ledger, metrics: Metrics) -> Recorder:
+        return Recorder(
+            open_place(settings.as_opened()),
+            self._config.cluster_name,
+            cache=self._cache,
+            wake=self._queue.add,
+            fence=self._leave_unless_leading,
+            metrics=metrics,
+            clock=_now,
+        )
 
     async def run(self) -> None:
         """Run until a signal; raises when it cannot go on."""
@@ -156,6 +174,8 @@ class Operator:
         self._leading = True
         self._feed.news(self._cache.keys())
         self._workers += [self._start(self._reconciler.work()) for _ in range(self._config.workers)]
+        if self._recorder:
+            self._workers += [self._start(self._recorder.work()) for _ in range(recorder.WORKERS)]
         try:
             await self._lease.hold()
         except LeaseLostError as lost:
@@ -186,6 +206,8 @@ class Operator:
     async def _finish(self) -> None:
         """Let running turns end, then give the Lease back. Safe to call twice."""
         self._queue.close()
+        if self._recorder:
+            self._recorder.close()
         if self._workers:
             _, late = await asyncio.wait(self._workers, timeout=DRAIN)
             await _cancel(late)

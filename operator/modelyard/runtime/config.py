@@ -9,10 +9,15 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from modelyard.decide import snapshot
+from modelyard.ledger import place
+from modelyard.ledger.layout import CLUSTER_RULE, SAFE
+from modelyard.ledger.place import LedgerSettings
+from modelyard.storage.settings import StorageSettings
 
 DEFAULT_PATH = Path("/etc/modelyard/config.json")
 
@@ -42,6 +47,35 @@ class HelperPods(_Settings):
         return snapshot.HelperPods(**{name: getattr(self, name) for name in type(self).model_fields})
 
 
+class Retention(_Settings):
+    """How long a store with Object Lock keeps each record from being deleted or replaced."""
+
+    mode: Literal["Governance", "Compliance"]
+    days: Annotated[int, Field(ge=1, le=36500)]
+
+
+class Ledger(_Settings):
+    """Where the record of everything that ever served is kept. Credentials come from the process's environment."""
+
+    url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?|file:///.+)$")]
+    """s3://bucket/prefix or file:///path."""
+    endpoint: str = ""
+    region: str = ""
+    ca_bundle: str = ""
+    """PEM text of the authorities to trust instead of the system's."""
+    force_path_style: bool | None = None
+    retention: Retention | None = None
+
+    def as_opened(self) -> LedgerSettings:
+        """The same, for whoever opens the place."""
+        kept = self.retention
+        return LedgerSettings(
+            self.url,
+            StorageSettings(self.endpoint or None, self.region or None, self.force_path_style, self.ca_bundle or None),
+            place.Retention("GOVERNANCE" if kept.mode == "Governance" else "COMPLIANCE", kept.days) if kept else None,
+        )
+
+
 class Config(_Settings):
     """All settings of the operator."""
 
@@ -68,6 +102,15 @@ class Config(_Settings):
     Approval counts."""
     shared_accounts: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Users that stand for many people, such as a GitOps tool's: never an approver, nor a requester that is known."""
+
+    ledger: Ledger | None = None
+
+    @field_validator("ledger")
+    @classmethod
+    def _needs_a_cluster_name(cls, ledger: Ledger | None, others: ValidationInfo) -> Ledger | None:
+        if ledger and not SAFE.match(others.data.get("cluster_name", "")):
+            raise PydanticCustomError("cluster_name", f"its records need a clusterName: {CLUSTER_RULE}")
+        return ledger
 
     def as_decided_on(self) -> snapshot.Settings:
         """What decisions look at, for every Snapshot."""

@@ -65,6 +65,15 @@ class Metrics:
             ["type"],
             registry=registry,
         )
+        self.ledger_records = Counter(
+            "modelyard_ledger_records",
+            "Records appended to the ledger, and attempts that failed, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.ledger_waiting = Gauge(
+            "modelyard_ledger_waiting", "Records that wait in Models' statuses to be appended.", registry=registry
+        )
         self.models = Gauge("modelyard_models", "Models known.", registry=registry)
         self.versions = Gauge("modelyard_versions", "ModelVersions known.", registry=registry)
         self.leading = Gauge("modelyard_leading", "1 while this process holds the lease.", registry=registry)

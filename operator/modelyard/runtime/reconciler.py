@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelyard.api.names import LABEL_JOB
@@ -27,6 +27,7 @@ from modelyard.runtime.feed import Feed
 from modelyard.runtime.logs import fields
 from modelyard.runtime.metrics import Metrics
 from modelyard.runtime.queue import Queue
+from modelyard.runtime.recorder import Recorder
 
 REFUSED_PAUSE = 15.0
 """Seconds before a write that was refused is tried again: only a person can change the answer."""
@@ -55,6 +56,8 @@ class Parts:
     settings: Settings
     metrics: Metrics
     clock: Callable[[], datetime]
+    recorder: Recorder | None = None
+    """None when no ledger is configured."""
 
 
 class Reconciler:
@@ -80,6 +83,8 @@ class Reconciler:
             finally:
                 del self._since[key]
                 queue.done(key)
+                if self._parts.recorder:
+                    self._parts.recorder.look(key)
                 self._parts.metrics.reconciles.labels(outcome).observe(time.monotonic() - started)
 
     async def _turn(self, key: Key) -> str:
@@ -110,6 +115,8 @@ class Reconciler:
         parts = self._parts
         now = parts.clock()
         snapshot = take_snapshot(parts.cache, parts.slots, parts.settings, key, now)
+        if parts.recorder:
+            snapshot = replace(snapshot, ledger=parts.recorder.seen(key, snapshot.model))
         plan = parts.decide(snapshot, now)
         verifications = planned_verifications(plan)
         # No await between the snapshot and the reservation: another worker would count the same slot as free.

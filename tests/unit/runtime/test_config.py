@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from modelyard.decide.snapshot import HelperPods, Settings
+from modelyard.ledger.place import LedgerSettings, Retention
 from modelyard.runtime.config import Config, ConfigError
+from modelyard.storage.settings import StorageSettings
 
 WHOLE: dict[str, Any] = {
     "watchNamespaces": ["risk", "ads"],
@@ -32,6 +34,14 @@ WHOLE: dict[str, Any] = {
     },
     "admission": True,
     "sharedAccounts": ["argocd"],
+    "ledger": {
+        "url": "s3://records/ledger",
+        "endpoint": "https://s3.example.com",
+        "region": "eu-1",
+        "caBundle": "PEM",
+        "forcePathStyle": True,
+        "retention": {"mode": "Compliance", "days": 3650},
+    },
 }
 
 
@@ -72,6 +82,12 @@ def test_every_field_can_be_set(tmp_path: Path) -> None:
         labels={"team": "ml"},
         run_as_user=None,
     )
+    assert config.ledger
+    assert config.ledger.as_opened() == LedgerSettings(
+        "s3://records/ledger",
+        StorageSettings("https://s3.example.com", "eu-1", force_path_style=True, ca_bundle="PEM"),
+        Retention("COMPLIANCE", 3650),
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,6 +97,12 @@ def test_every_field_can_be_set(tmp_path: Path) -> None:
         ({"workers": 0}, "workers: input should be greater than or equal to 1 (found 0)"),
         ({"helperPods": {"imagePullPolicy": "Sometimes"}}, "helperPods.imagePullPolicy: input should be 'Always'"),
         ({"watchNamespaces": "risk"}, "watchNamespaces: input should be a valid tuple (found 'risk')"),
+        ({"ledger": {"url": "s3://records"}}, "ledger: its records need a clusterName: 1-63 letters"),
+        ({"clusterName": "a", "ledger": {"url": "/var/lib"}}, "ledger.url: string should match pattern"),
+        (
+            {"clusterName": "a", "ledger": {"url": "s3://b", "retention": {"mode": "Governance"}}},
+            "days: field required",
+        ),
         ("{", "not JSON"),
         ([], "(the whole file): input should be a valid dictionary"),
     ],

@@ -1,0 +1,218 @@
+"""Carrying what waits in the Models' outboxes into the ledger, in order and at leisure.
+
+    a turn of a Model ends -> look(key): does anything wait? -> the recorder's own queue -> append, in a thread
+                                                                                        -> the Model's next turn
+
+Nothing waits for it but promotions that find the outbox full. It remembers only what the chain would tell again: how
+far each Model's outbox has been appended, and why it cannot be. Only the holder of the Lease runs it; should an append
+be under way when the Lease is lost, the chain itself sees to it that nothing is written twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from modelyard.decide import codec, outbox
+from modelyard.decide.snapshot import LedgerSeen, Obj
+from modelyard.ledger.errors import ForeignRecordError, LedgerError, PlaceError
+from modelyard.ledger.layout import ChainName
+from modelyard.ledger.place import Place, prepare
+from modelyard.ledger.records import START, Entry, Head, RecordType
+from modelyard.ledger.segments import compact
+from modelyard.ledger.writing import Appended, append
+from modelyard.observe.cache import Cache
+from modelyard.observe.keys import Key
+from modelyard.runtime.logs import fields
+from modelyard.runtime.metrics import Metrics
+from modelyard.runtime.queue import Backoff, Queue
+
+WORKERS = 4
+"""Chains appended to at the same time."""
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts, however long the store has been down."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Progress:
+    """How far a Model's record has come."""
+
+    uid: str = ""
+    status: Obj = field(default_factory=dict)
+    """The Model's last known status: when the Model is gone, what waited in it is appended nevertheless."""
+    appended: dict[int, Head] = field(default_factory=dict)
+    """By ordinal; only of entries that still stand in the status."""
+    reason: str = ""
+    problem: str = ""
+    pauses: bool = False
+    """Whether the last attempt failed and the next one is due later, whatever else happens."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are not in the chain yet."""
+        return sum(item["ordinal"] not in self.appended for item in _items(self.status))
+
+
+class Recorder:
+    """Appends to the ledger for all Models."""
+
+    def __init__(
+        self,
+        place: Place,
+        cluster: str,
+        *,
+        cache: Cache,
+        wake: Callable[[Key], None],
+        fence: Callable[[], None],
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        threads: Executor | None = None,
+    ) -> None:
+        self._place = place
+        self._cluster = cluster
+        self._cache = cache
+        self._wake = wake
+        self._fence = fence
+        self._metrics = metrics
+        self._clock = clock
+        self._queue = Queue[Key](Backoff(cap=LONGEST_PAUSE))
+        self._threads = threads or ThreadPoolExecutor(WORKERS, thread_name_prefix="recorder")
+        self._known: dict[Key, _Progress] = {}
+        self._prepared = False
+        self._operator = version("modelyard")
+        metrics.ledger_waiting.set_function(lambda: sum(known.waiting for known in self._known.values()))
+
+    def seen(self, key: Key, model: Obj | None) -> LedgerSeen:
+        """What a decision on the Model is told."""
+        known = self._known.get(key)
+        if known is None or _is_gone(model, known):
+            known = _Progress()
+        appended = {ordinal: (head.number, head.sha256) for ordinal, head in known.appended.items()}
+        return LedgerSeen(self._operator, appended, known.reason, known.problem)
+
+    def look(self, key: Key) -> None:
+        """A turn of the Model ended: see whether anything waits to be appended."""
+        model = self._cache.holding(key).model
+        known = self._known.get(key)
+        if model is not None:
+            known = self._known.setdefault(key, _Progress())
+            if known.uid in ("", model["metadata"]["uid"]):
+                known.uid, known.status = model["metadata"]["uid"], model.get("status") or {}
+                standing = {item["ordinal"] for item in _items(known.status)}
+                known.appended = {n: head for n, head in known.appended.items() if n in standing}
+        if known and not known.pauses and (known.waiting or _is_gone(model, known)):
+            self._queue.add(key)
+
+    async def work(self) -> None:
+        """Append for one Model after another until the queue is closed: one worker."""
+        while (key := await self._queue.take()) is not None:
+            try:
+                await self._record(key)
+            finally:
+                self._queue.done(key)
+
+    def close(self) -> None:
+        """Begin nothing any more."""
+        self._queue.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _record(self, key: Key) -> None:
+        known = self._known.get(key)
+        if known is None:
+            return
+        known.pauses = False
+        gone = _is_gone(self._cache.holding(key).model, known)
+        items, again_at = outbox.ready(known.status, self._clock())
+        if gone:
+            items = _items(known.status)
+        new = [item for item in items if item["ordinal"] not in known.appended]
+        entries = [item["entry"] for item in new]
+        if gone and known.status.get("ledger"):
+            entries.append(self._farewell(known))
+        if again_at is not None and not gone:
+            self._queue.add_later(key, (again_at - self._clock()).total_seconds())
+        if entries:
+            self._fence()
+            try:
+                done = await self._append(key, entries, _last_known(known, items))
+            except LedgerError as error:
+                self._failed(key, known, error)
+                return
+            self._succeeded(key, known, new, done)
+        if gone:
+            del self._known[key]
+            self.look(key)  # a namesake may have come
+
+    async def _append(self, key: Key, entries: Sequence[Mapping[str, Any]], head: Head) -> Appended:
+        chain = ChainName(self._cluster, key.namespace, key.model)
+        work = partial(self._append_now, chain, entries, head)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _append_now(self, chain: ChainName, entries: Sequence[Mapping[str, Any]], head: Head) -> Appended:
+        if not self._prepared:
+            prepare(self._place)
+            self._prepared = True
+        done = append(self._place, chain, entries, head)
+        try:
+            compact(self._place, chain, done.head.number, after=head.number)
+        except LedgerError as error:  # slower to read, and nothing else
+            log.warning("records could not be put together", extra=fields(chain=str(chain), error=str(error)))
+        return done
+
+    def _succeeded(self, key: Key, known: _Progress, new: Sequence[outbox.Item], done: Appended) -> None:
+        was_full = known.waiting >= outbox.PATIENT_LIMIT
+        known.appended |= {item["ordinal"]: head for item, head in zip(new, done.heads, strict=False)}
+        known.reason = known.problem = ""
+        self._queue.succeeded(key)
+        self._metrics.ledger_records.labels("appended").inc(len(done.heads))
+        where = fields(namespace=key.namespace, model=key.model, records=len(done.heads), number=done.head.number)
+        log.info("recorded", extra=where)
+        if was_full:  # what had to wait where it was may be left out of the next snapshot otherwise
+            self._cache.show_all(key)
+        self._wake(key)
+
+    def _failed(self, key: Key, known: _Progress, error: LedgerError) -> None:
+        self._metrics.ledger_records.labels("failed").inc()
+        pause = self._queue.failed(key)
+        known.pauses = True
+        where = fields(namespace=key.namespace, model=key.model, retry_in=round(pause, 3), error=str(error))
+        log.warning("record could not be appended", extra=where)
+        if isinstance(error, ForeignRecordError):
+            return  # the next attempt begins behind it
+        if known.problem != str(error):
+            known.reason = "LedgerUnavailable" if isinstance(error, PlaceError) else "LedgerBroken"
+            known.problem = str(error)
+            self._wake(key)
+
+    def _farewell(self, known: _Progress) -> dict[str, Any]:
+        """The Model is gone: the last record of it."""
+        entry = Entry(
+            RecordType.DELETED.value, self._clock(), known.uid, self._operator, message="the Model was deleted"
+        )
+        found: dict[str, Any] = codec.dump(entry)
+        return found
+
+
+def _items(status: Obj) -> list[outbox.Item]:
+    return list((status.get("ledger") or {}).get("outbox") or ())
+
+
+def _is_gone(model: Obj | None, known: _Progress) -> bool:
+    """Whether the Model whose record it is does not exist any more, though a namesake may."""
+    return bool(known.uid) and (model is None or model["metadata"]["uid"] != known.uid)
+
+
+def _last_known(known: _Progress, items: Sequence[outbox.Item]) -> Head:
+    """The last record before those to be appended."""
+    heads = [known.appended[item["ordinal"]] for item in items if item["ordinal"] in known.appended]
+    if heads:
+        return max(heads, key=lambda head: head.number)
+    ledger = known.status.get("ledger") or {}
+    return Head(ledger["number"], ledger["sha256"]) if ledger.get("number") else START

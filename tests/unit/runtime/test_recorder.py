@@ -1,0 +1,246 @@
+"""Carrying outboxes into the ledger: when, how often again, and what decisions are told of it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from modelyard.ledger.errors import PlaceError
+from modelyard.ledger.layout import ChainName
+from modelyard.ledger.place import MARKER
+from modelyard.ledger.reading import checked, walk
+from modelyard.ledger.records import Record
+from modelyard.observe.cache import Cache
+from modelyard.observe.keys import Key
+from modelyard.observe.slots import Slots
+from modelyard.runtime.metrics import Metrics
+from modelyard.runtime.recorder import LONGEST_PAUSE, Recorder
+from tests.unit.ledger.places import MemoryPlace
+from tests.unit.observe.objects import is_settled, model
+from tests.unit.runtime.virtual_time import run
+
+FRAUD = Key("risk", "fraud")
+CHAIN = ChainName("prod", "risk", "fraud")
+START = datetime(2026, 11, 21, 8, tzinfo=UTC)
+
+
+class Inline(Executor):
+    """Does work at once, where it is asked for."""
+
+    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*given, **named))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+class Desk:
+    """A recorder with everything around it."""
+
+    def __init__(self) -> None:
+        self.place = MemoryPlace()
+        self.cache = Cache(settled=is_settled, slots=Slots(1), clock=self._seconds)
+        self.metrics = Metrics()
+        self.woken: list[float] = []
+        self.fenced = 0
+        self._version = 0
+        self.recorder = self.started()
+
+    def started(self) -> Recorder:
+        """The recorder of a process that was just started."""
+        self.recorder = Recorder(
+            self.place, "prod", cache=self.cache, wake=lambda key: self.woken.append(self._seconds()),
+            fence=self._fence, metrics=self.metrics, clock=self.now, threads=Inline(),
+        )  # fmt: skip
+        return self.recorder
+
+    def see(self, *items: dict[str, Any], uid: str = "", **ledger: Any) -> None:
+        """The Model is written with this outbox, and a turn ends."""
+        self._version += 1
+        obj = model("fraud", 100 + self._version)
+        obj["metadata"]["uid"] = uid or obj["metadata"]["uid"]
+        obj["status"] = {"ledger": {"number": 0, "sha256": "", "count": 9, **ledger, "outbox": list(items)}}
+        self.cache.put(obj)
+        self.recorder.look(FRAUD)
+
+    def delete(self) -> None:
+        held = self.cache.holding(FRAUD).model
+        assert held
+        self.cache.remove(held)
+        self.recorder.look(FRAUD)
+
+    async def work_for(self, seconds: float) -> None:
+        worker = asyncio.create_task(self.recorder.work())
+        await asyncio.sleep(seconds)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+    @property
+    def records(self) -> list[Record]:
+        return [sealed.record for sealed in checked(walk(self.place, CHAIN))]
+
+    @property
+    def appended(self) -> list[int]:
+        """What decisions are told: ordinals of entries that are in the chain."""
+        return sorted(self.recorder.seen(FRAUD, self.cache.holding(FRAUD).model).appended)
+
+    @property
+    def problem(self) -> tuple[str, str]:
+        seen = self.recorder.seen(FRAUD, self.cache.holding(FRAUD).model)
+        return seen.reason, seen.problem
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._seconds())
+
+    def _fence(self) -> None:
+        self.fenced += 1
+
+    def _seconds(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def item(ordinal: int, **entry: Any) -> dict[str, Any]:
+    return {"ordinal": ordinal, "entry": {"type": "Approved", "at": f"2026-01-01T00:00:{ordinal:02}Z", **entry}}
+
+
+def desk(scenario: Callable[[Desk], Any]) -> Desk:
+    async def play() -> Desk:
+        built = Desk()
+        await scenario(built)
+        return built
+
+    return run(play())
+
+
+def test_what_waits_is_appended_in_order_and_told() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(item(1), item(2))
+        await desk.work_for(1)
+        desk.see(item(1), item(2), item(3))
+        await desk.work_for(1)
+        assert desk.appended == [1, 2, 3]
+        desk.see(item(3))
+        assert desk.appended == [3]
+
+    done = desk(scenario)
+    assert [record.at.second for record in done.records] == [1, 2, 3]
+    assert len(done.woken) == 2
+    assert done.fenced == 2
+    assert done.metrics.registry.get_sample_value("modelyard_ledger_records_total", {"outcome": "appended"}) == 3
+    assert MARKER in done.place.objects
+
+
+def test_nothing_waits_nothing_is_asked() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see()
+        await desk.work_for(10)
+
+    done = desk(scenario)
+    assert (done.place.reads, done.place.lists, done.place.creates) == (0, 0, 0)
+
+
+def test_another_process_goes_on_where_the_first_one_was() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(item(1), item(2))
+        await desk.work_for(1)
+        desk.started()
+        desk.see(item(1), item(2), item(3))
+        await desk.work_for(1)
+
+    assert [record.at.second for record in desk(scenario).records] == [1, 2, 3]
+
+
+def test_a_store_that_is_down_is_asked_less_and_less_often() -> None:
+    async def scenario(desk: Desk) -> None:
+        tries: list[float] = []
+
+        def refuse(verb: str, name: str) -> None:
+            tries.append(desk._seconds())
+            raise PlaceError("write: connection refused", transient=True)
+
+        desk.place.before = refuse
+        desk.see(item(1))
+        for _ in range(30):
+            await desk.work_for(10)
+            desk.recorder.look(FRAUD)  # turns of the Model go on, and do not hurry it
+        assert desk.problem == ("LedgerUnavailable", "write: connection refused")
+        assert 12 < len(tries) < 25
+        assert len(desk.woken) == 1
+        assert desk.metrics.registry.get_sample_value("modelyard_ledger_waiting") == 1
+        desk.place.calm()
+        await desk.work_for(LONGEST_PAUSE * 1.3)
+        assert desk.problem == ("", "")
+        assert desk.metrics.registry.get_sample_value("modelyard_ledger_waiting") == 0
+
+    assert len(desk(scenario).records) == 1
+
+
+def test_a_broken_chain_is_a_problem_of_its_own_kind() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(item(1))
+        await desk.work_for(1)
+        del desk.place.objects[CHAIN.record(1)]
+        desk.see(item(1), item(2))
+        await desk.work_for(1)
+        reason, problem = desk.problem
+        assert reason == "LedgerBroken"
+        assert "record 1 is missing" in problem
+
+    desk(scenario)
+
+
+def test_a_move_is_held_until_its_traffic_followed() -> None:
+    async def scenario(desk: Desk) -> None:
+        at = desk.now().isoformat()
+        move = item(1, type="Promoted", at=at, stage="production", sequence=1)
+        desk.see(move, item(2))
+        await desk.work_for(30)
+        assert desk.appended == []
+        desk.see({**move, "entry": {**move["entry"], "effectiveAt": desk.now().isoformat()}}, item(2))
+        await desk.work_for(1)
+        assert desk.appended == [1, 2]
+        late = item(3, type="Promoted", at=desk.now().isoformat(), stage="production", sequence=2)
+        desk.see(late)
+        await desk.work_for(70)
+        assert desk.appended == [3]
+
+    desk(scenario)
+
+
+def test_a_model_that_is_deleted() -> None:
+    """What waited is appended, then that it was deleted; a namesake goes on in the same chain."""
+
+    async def scenario(desk: Desk) -> None:
+        desk.see(item(1))
+        await desk.work_for(1)
+        desk.see(item(1), item(2))
+        desk.delete()
+        await desk.work_for(1)
+        desk.see(item(1, type="Registered"), uid="another")
+        assert desk.appended == []
+        await desk.work_for(1)
+        assert desk.appended == [1]
+
+    records = desk(scenario).records
+    assert [record.type for record in records] == ["Approved", "Approved", "Deleted", "Registered"]
+    assert records[2].uid
+
+
+def test_a_model_made_anew_before_anybody_looked() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(item(1))
+        await desk.work_for(1)
+        held = desk.cache.holding(FRAUD).model
+        assert held
+        desk.cache.remove(held)
+        desk.see(item(1, type="Registered"), uid="another")
+        assert desk.appended == []
+        await desk.work_for(1)
+        desk.recorder.look(FRAUD)
+        await desk.work_for(1)
+        assert desk.appended == [1]
+
+    assert [record.type for record in desk(scenario).records] == ["Approved", "Deleted", "Registered"]
