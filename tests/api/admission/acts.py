@@ -98,6 +98,11 @@ def read(path: str) -> Act:
     return lambda cast, who: does(cast, who, "get", f"--raw=/{path}")
 
 
+def execute(pod: str) -> Act:
+    """`kubectl exec`."""
+    return lambda cast, who: does(cast, who, "exec", pod, "--", "true")
+
+
 def evict(name: str) -> Act:
     """What `kubectl drain` does to a pod."""
     body = {

@@ -115,6 +115,8 @@ OURS = {
     f"{GROUP}/stage": "production",
     f"{GROUP}/revision": "abc",
 }
+GATE_POD = "fraud-gate-0123456789abcdef-x7k2p"
+"""Named as a gate's Job and Kubernetes name it; tests/chart/test_admission.py compares with the operator's names."""
 SELECTOR = {key: value for key, value in OURS.items() if key.startswith(GROUP)}
 POD: Obj = {
     "schedulingGates": [{"name": "example.com/never"}],  # admitted and stored, and never started
@@ -192,7 +194,7 @@ USERS_OBJECTS = [
 ]
 OPERATORS_OBJECTS = [
     pod("fraud-pod", OURS),
-    pod("fraud-gate-pod", {**OURS, f"{GROUP}/job": "gate"}),
+    pod(GATE_POD, {**OURS, f"{GROUP}/job": "gate"}),
     deployment("fraud-production-abc", OURS, SELECTOR),
     service("fraud-production", OURS, SELECTOR),
     configmap("fraud-production", OURS),

@@ -11,8 +11,9 @@ import yaml
 from tests.chart.helm import Helm, find_helm
 from tests.kube import Kube, Timeout
 
-from .acts import create, delete, outcome, stage, status
+from .acts import create, delete, execute, outcome, stage, status
 from .cast import (
+    GATE_POD,
     OURS,
     SELECTOR,
     Act,
@@ -46,7 +47,8 @@ BEFORE_ANYTHING_EXISTS: Mapping[tuple[str, str], Act] = {
 """Who is refused by which policy, once it is in force."""
 THEN: Mapping[tuple[str, str], Act] = {
     ("mallory", "status"): status("modelversion", "fraud-1", {"digest": "x"}),
-    ("mallory", "results"): status("pod", "fraud-gate-pod", {"phase": "Succeeded"}),
+    ("mallory", "results"): status("pod", GATE_POD, {"phase": "Succeeded"}),
+    ("mallory", "commands"): execute(GATE_POD),
     ("mallory", "endpoints"): create(endpointslice("probe", "fraud-production")),
     ("erin", "deletion"): delete("model", "fraud"),
     ("bob", "reason"): stage("quiet-1", "staging"),

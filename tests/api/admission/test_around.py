@@ -4,10 +4,10 @@ import pytest
 
 from modelyard.api.names import GROUP
 
-from .acts import annotate, apply, create, delete, evict, label, patch, replace, scale, status
-from .cast import OURS, SELECTOR, Act, Cast, configmap, cronjob, deployment, endpointslice, job, pod, service
-from .table import Row, check, rows
-from .words import ALLOWED, FOREIGN_ENDPOINTS, lookalike, managed, result
+from .acts import annotate, apply, create, delete, evict, execute, label, outcome, patch, replace, scale, status
+from .cast import GATE_POD, OURS, SELECTOR, Act, Cast, configmap, cronjob, deployment, endpointslice, job, pod, service
+from .table import Row, rows, words
+from .words import ALLOWED, FOREIGN_ENDPOINTS, NO_COMMANDS, lookalike, managed, result
 
 pytestmark = pytest.mark.api
 
@@ -56,8 +56,18 @@ PODS: list[Row] = [
     ("evicted", "edith", evict("fraud-pod"), ALLOWED),
     ("made by Kubernetes", "replicasets", create(pod("fraud-pod-2", OURS)), ALLOWED),
     ("restored", "velero", create(pod("fraud-pod-2", OURS)), ALLOWED),
-    ("a verdict made up", "mallory", status("pod", "fraud-gate-pod", {"phase": "Succeeded"}), result("fraud-gate-pod")),
-    ("a condition", "mallory", status("pod", "fraud-gate-pod", GATE_CONDITION), ALLOWED),
+]
+VERDICTS: list[Row] = [
+    ("made up", "mallory", status("pod", GATE_POD, {"phase": "Succeeded"}), result(GATE_POD)),
+    ("a condition is none", "mallory", status("pod", GATE_POD, GATE_CONDITION), ALLOWED),
+    ("by a command", "edith", execute(GATE_POD), NO_COMMANDS),
+    ("by an administrator's", "root", execute(GATE_POD), NO_COMMANDS),
+    (
+        "in a server",
+        "edith",
+        execute("fraud-pod"),
+        "error: unable to upgrade connection: pod fraud-pod does not have a host assigned",
+    ),
 ]
 WORKLOADS: list[Row] = [
     ("labelled", "edith", create(deployment("thief", OURS, {"app": "x"})), managed("create", "Deployment", "thief")),
@@ -95,6 +105,6 @@ WORKLOADS: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("who", "act", "want"), rows(service=SERVICES, pod=PODS, workload=WORKLOADS))
+@pytest.mark.parametrize(("who", "act", "want"), rows(service=SERVICES, pod=PODS, workload=WORKLOADS, verdict=VERDICTS))
 def test_who_may(cast: Cast, who: str, act: Act, want: str) -> None:
-    check(cast, who, act, want)
+    assert outcome(cast, who, act) == words(cast, who, want)

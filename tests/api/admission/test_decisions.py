@@ -2,9 +2,9 @@
 
 import pytest
 
-from .acts import create, delete, replace, status
+from .acts import create, delete, outcome, replace, status
 from .cast import Act, Cast, approval, rollback
-from .table import Row, check, rows
+from .table import Row, rows, words
 from .words import ALLOWED, IMMUTABLE, lacks, no_right, not_the_operator
 
 pytestmark = pytest.mark.api
@@ -57,4 +57,4 @@ STATUS: list[Row] = [
 
 @pytest.mark.parametrize(("who", "act", "want"), rows(approvals=APPROVALS, rollbacks=ROLLBACKS, status=STATUS))
 def test_who_may(cast: Cast, who: str, act: Act, want: str) -> None:
-    check(cast, who, act, want)
+    assert outcome(cast, who, act) == words(cast, who, want)

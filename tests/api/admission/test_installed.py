@@ -17,7 +17,7 @@ def test_no_expression_is_mistyped(cast: Cast) -> None:
         for policy in kube.items("validatingadmissionpolicies")
         if f".{cast.installed.prefix}." in policy["metadata"]["name"]
     ]
-    assert len(ours) == 13
+    assert len(ours) == 14
     for name in ours:
         policy = kube.wait("validatingadmissionpolicy", name, is_type_checked, API_SETTLES)
         assert policy["status"]["typeChecking"].get("expressionWarnings", []) == [], name

@@ -2,9 +2,9 @@
 
 import pytest
 
-from .acts import annotate, apply, create, delete, delete_collection, patch
+from .acts import annotate, apply, create, delete, delete_collection, outcome, patch
 from .cast import Act, Cast, model
-from .table import Row, check, rows
+from .table import Row, rows, words
 from .words import ALLOWED, NO_REASON_FOR_PIN, SERVES, lacks, no_right
 
 pytestmark = pytest.mark.api
@@ -67,4 +67,4 @@ DELETIONS: list[Row] = [
 
 @pytest.mark.parametrize(("who", "act", "want"), rows(configuring=CONFIGURING, deletion=DELETIONS))
 def test_who_may(cast: Cast, who: str, act: Act, want: str) -> None:
-    check(cast, who, act, want)
+    assert outcome(cast, who, act) == words(cast, who, want)

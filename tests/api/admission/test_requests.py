@@ -2,9 +2,9 @@
 
 import pytest
 
-from .acts import annotate, apply, create, delete, delete_collection, label, patch, read, replace, stage
+from .acts import annotate, apply, create, delete, delete_collection, label, outcome, patch, read, replace, stage
 from .cast import Act, Cast, version
-from .table import Row, check, rows
+from .table import Row, rows, words
 from .words import ALLOWED, NO_IMPERSONATION, NO_REASON, lacks, no_right
 
 pytestmark = pytest.mark.api
@@ -109,4 +109,4 @@ DELETIONS: list[Row] = [
     ),
 )
 def test_who_may(cast: Cast, who: str, act: Act, want: str) -> None:
-    check(cast, who, act, want)
+    assert outcome(cast, who, act) == words(cast, who, want)

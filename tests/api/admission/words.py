@@ -2,6 +2,8 @@
 
 from modelyard.api.names import GROUP
 
+from .cast import GATE_POD
+
 ALLOWED = "allowed"
 _ROLES = {"approve": "reviewer", "rollback": "oncall", "configure": "editor", "promote": "promoter"}
 
@@ -57,6 +59,10 @@ def result(name: str) -> str:
 FOREIGN_ENDPOINTS = (
     "endpoints: {who} may not write endpoints of Service fraud-production: it is the address of a stage, and its "
     "endpoints are the pods that its selector finds"
+)
+NO_COMMANDS = (
+    f"commands: {{who}} may not run commands in Pod {GATE_POD}: its result decides about a version; kubectl logs shows "
+    "what it does"
 )
 SERVES = (
     "deletion: Model fraud serves at production, and its servers would go with it; if that is meant: kubectl annotate "
