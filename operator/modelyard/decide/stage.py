@@ -314,6 +314,8 @@ def _retain(world: World, stage: StageSpec, state: StageState, found: Iterable[T
     busy = targets.hashes(found) | {state.current.revision}
     if state.rollback:
         busy |= {state.rollback.target}
+    if state.current.on_trial and state.current.replaced:
+        busy |= {state.current.replaced.hash}
     good = [r for r in state.revisions if r.good and r.hash not in busy]
     good = sorted(good, key=lambda r: -r.sequence)[: stage.history_limit]
     keep = busy | {r.hash for r in good}

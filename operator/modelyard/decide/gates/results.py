@@ -30,6 +30,7 @@ NUMBERS_LIMIT = 4096
 """Characters that a record keeps of a message, of a check, and of one side's numbers (an output has no more)."""
 RECORD_LIMIT = 200_000
 """Characters of all that a version's status keeps of its gates; an object in etcd takes at most 1.5 million."""
+_DETAILS = ("checks", "candidate", "incumbent")
 HISTORY = 64
 """Answers kept of gates that nobody asks for any more."""
 
@@ -221,15 +222,15 @@ def to_record(before: Iterable[GateResult], now: Iterable[GateResult]) -> list[d
     gates = {(line.stage, line.name) for line in current.values()}
     history = [line for line in before if line.is_final and (line.stage, line.name) not in gates]
     lines = [*history[-HISTORY:], *current.values()]
-    return [codec.dump(line) for line in _bounded(lines)]
+    return _bounded([codec.dump(line) for line in lines])
 
 
-def _bounded(lines: list[GateResult]) -> list[GateResult]:
+def _bounded(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out details, of the oldest first, until the whole is small enough."""
-    sizes = [len(compact(codec.dump(line))) for line in lines]
+    sizes = [len(compact(line)) for line in lines]
     for index, line in enumerate(lines):
         if sum(sizes) <= RECORD_LIMIT:
             break
-        lines[index] = replace(line, checks=(), candidate=None, incumbent=None)
-        sizes[index] = len(compact(codec.dump(lines[index])))
+        lines[index] = {key: value for key, value in line.items() if key not in _DETAILS}
+        sizes[index] = len(compact(lines[index]))
     return lines

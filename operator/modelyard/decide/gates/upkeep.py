@@ -11,6 +11,7 @@ from modelyard.api import names
 from modelyard.decide import jobs
 from modelyard.decide.gates import results
 from modelyard.decide.gates.passage import Way
+from modelyard.decide.gates.results import Result
 from modelyard.decide.plan import Action, Create, Delete, Patch
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.world import World
@@ -21,20 +22,26 @@ TTL_SECONDS = 600
 def actions(world: World, ways: Iterable[Way]) -> Iterator[Action]:
     """The writes to gates' Jobs."""
     ways = tuple(ways)
-    known = {line.job: line for version in world.versions.values() for line in results.recorded(version) if line.job}
-    awaited = {name for name, line in known.items() if not line.is_final and line.next_attempt_at is None}
-    awaited |= {line.job for way in ways for line in way.results if line.job and line != known.get(line.job)}
-    started: set[str] = set()
-    for start in (start for way in ways for start in way.starts):
-        if start.name not in started:
-            started.add(start.name)
-            yield Create(start.manifest(world))
-    for name, job in world.seen.jobs.items():
-        metadata = job["metadata"]
-        if (metadata.get("labels") or {}).get(names.LABEL_JOB) != "gate" or "deletionTimestamp" in metadata:
-            continue
+    due = {start.name: start for way in ways for start in way.starts}
+    for start in due.values():
+        yield Create(start.manifest(world))
+    present = {name: job for name, job in world.seen.jobs.items() if _is_of_gate(job)}
+    awaited = _awaited(world, ways) if present else set()
+    for name, job in present.items():
         if name not in awaited:
             yield from _let_go(name, job)
+
+
+def _is_of_gate(job: Obj) -> bool:
+    labels = job["metadata"].get("labels") or {}
+    return labels.get(names.LABEL_JOB) == "gate" and "deletionTimestamp" not in job["metadata"]
+
+
+def _awaited(world: World, ways: Iterable[Way]) -> set[str]:
+    """Jobs whose answer is not on record: the record waits for it, or will have it after this decision."""
+    known = {line.job: line for version in world.versions.values() for line in results.recorded(version) if line.job}
+    awaited = {name for name, line in known.items() if line.result == Result.RUNNING}
+    return awaited | {line.job for way in ways for line in way.results if line.job and line != known.get(line.job)}
 
 
 def _let_go(name: str, job: Obj) -> Iterator[Action]:
