@@ -1,10 +1,11 @@
 """The semantics of stages, told as stories on a simulated cluster. Numbers in names are those of the design."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from modelyard.decide import decide
+from modelyard.decide import decide, requests, state
 from modelyard.decide.snapshot import HelperPods
 from tests.unit.decide.simulation import SERVER, Cluster
 
@@ -525,17 +526,23 @@ def _outline(cluster: Cluster) -> dict[str, object]:
     }
 
 
-def test_many_requests_seen_together_keep_the_status_small_and_the_newest_wins(cluster: Cluster) -> None:
-    for number in range(205):
+def test_many_requests_seen_together_keep_the_status_small(cluster: Cluster) -> None:
+    for number in range(state.OPEN_REQUESTS_KEPT + 5):
         cluster.version(str(number))
-    sizes = []
-    for _ in range(80):
-        if not cluster.step():
-            break
-        sizes.append(len(str(cluster.status("Model", "fraud"))))
-    assert cluster.live() == "204"
-    assert max(sizes) < 200_000
-    assert {cluster.request(str(number))[0] for number in range(204)} <= {"Superseded", "StandingBy"}
+    for _ in range(3):
+        cluster.step()
+    (stage,) = [s for s in cluster.status("Model", "fraud")["stages"] if s["name"] == "production"]
+    assert len(stage["requests"]) <= state.OPEN_REQUESTS_KEPT + state.ENDED_REQUESTS_KEPT
+    assert len(json.dumps(stage)) < 200_000
+
+
+def test_of_more_requests_than_are_kept_the_newest_wins(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "OPEN_REQUESTS_KEPT", 20)
+    for number in range(25):
+        cluster.version(str(number))
+    cluster.settle()
+    assert cluster.live() == "24"
+    assert {cluster.request(str(number))[0] for number in range(24)} <= {"Superseded", "StandingBy"}
 
 
 class TestWarmth:
