@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from modelyard.api.reasons import ApprovalReason, EventReason, ModelReason
 from modelyard.decide.plan import ApplyStatus, EventNote
+from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import Cause, ModelState, Request, StageState, Step, Transition
 from modelyard.decide.world import World
 
@@ -38,11 +39,12 @@ def events(
     for stage in after.stages.values():
         yield from _of_requests(world, before.stages.get(stage.name), stage)
         yield from _of_rollbacks(world, before.stages.get(stage.name), stage)
+    approvals = {obj["metadata"]["uid"]: obj for obj in world.seen.approvals}
     for write in statuses:
         if write.kind == "ModelVersion":
             yield from _of_version(world, write)
         if write.kind == "Approval":
-            yield from _of_approval(world, write)
+            yield from _of_approval(world, approvals[write.uid], write)
 
 
 def of_ledger(world: World, status: Mapping[str, Any]) -> tuple[EventNote, ...]:
@@ -170,9 +172,8 @@ def _gates_answered(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
             yield f"{text} ({line.get('reason', '')}): {line.get('message', '')}", reasons[line["result"]]
 
 
-def _of_approval(world: World, write: ApplyStatus) -> Iterator[EventNote]:
+def _of_approval(world: World, obj: Obj, write: ApplyStatus) -> Iterator[EventNote]:
     """Told where people look: consent and refusal on the version, what does not count on the Approval itself."""
-    obj = next(obj for obj in world.seen.approvals if obj["metadata"]["uid"] == write.uid)
     (counted,) = write.status["conditions"]
     known: Mapping[str, str] = next(iter((obj.get("status") or {}).get("conditions") or ()), {})
     if (known.get("status"), known.get("reason")) == (counted["status"], counted["reason"]):
