@@ -166,7 +166,28 @@ def test_configuration_arrives(helm: Helm) -> None:
         },
         "admission": True,
         "sharedAccounts": ["argocd"],
+        "ledger": None,
     }
+
+
+LEDGER = "clusterName=west,ledger.url=s3://records/x,ledger.secretName=ledger-s3,ledger.claimName=volume"
+
+
+def test_a_ledger_is_reached(helm: Helm) -> None:
+    objects = helm.render(f"--set={LEDGER},ledger.retention.mode=Compliance,ledger.retention.days=3650")
+    assert config(objects)["ledger"] == {
+        "url": "s3://records/x",
+        "endpoint": "",
+        "region": "",
+        "caBundle": "",
+        "forcePathStyle": None,
+        "retention": {"mode": "Compliance", "days": 3650},
+    }
+    pod = pods(objects)["modelyard"]
+    (operator,) = pod["containers"]
+    assert operator["envFrom"] == [{"secretRef": {"name": "ledger-s3"}}]
+    assert {"name": "ledger", "mountPath": "/ledger"} in operator["volumeMounts"]
+    assert {"name": "ledger", "persistentVolumeClaim": {"claimName": "volume"}} in pod["volumes"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +197,7 @@ def test_configuration_arrives(helm: Helm) -> None:
         pytest.param(("--set=runAsUser=null,helperPods.runAsUser=null",), id="users chosen by the platform"),
         pytest.param(("--set=watchNamespaces={a,b},helperPods.runAsUser=1000680000",), id="large numbers"),
         pytest.param(("--set=admission.enabled=false",), id="no admission policies"),
+        pytest.param((f"--set={LEDGER}",), id="a ledger"),
     ],
 )
 def test_the_operator_understands_its_configuration(helm: Helm, tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -254,6 +276,9 @@ def test_a_closed_network_still_lets_helm_test_in(helm: Helm) -> None:
         pytest.param("podDisruptionBudget.maxUnavailable=0", "/podDisruptionBudget/maxUnavailable", id="no drain"),
         pytest.param("serviceAccount.create=false", "serviceAccount.name", id="no ServiceAccount at all"),
         pytest.param("admission.enable=false", "'enable' not allowed", id="a misspelt switch of the policies"),
+        pytest.param("ledger.url=/var/lib/ledger", "/ledger/url", id="a ledger nowhere"),
+        pytest.param("ledger.url=s3://records/x", "clusterName", id="a ledger of a cluster without a name"),
+        pytest.param("ledger.retention.mode=Compliance", "/ledger/retention", id="a retention without a time"),
         pytest.param("admission.exemptUsers=velero", "/admission/exemptUsers", id="a word for a list of users"),
     ],
 )

@@ -17,6 +17,23 @@ when it changes.
       "nodeSelector" $helper.nodeSelector
       "labels" $helper.labels
       "runAsUser" $runAsUser -}}
+{{- $ledger := dict -}}
+{{- with .Values.ledger -}}
+{{- if and .url (not $.Values.clusterName) -}}
+{{- fail "clusterName: the records of a ledger (ledger.url) need the name of this cluster" -}}
+{{- end -}}
+{{- $retention := dict -}}
+{{- with .retention }}{{ $retention = dict "mode" .mode "days" (int64 .days) }}{{ end -}}
+{{- if .url -}}
+{{- $ledger = dict
+      "url" .url
+      "endpoint" .endpoint
+      "region" .region
+      "caBundle" .caBundle
+      "forcePathStyle" .forcePathStyle
+      "retention" ($retention | default nil) -}}
+{{- end -}}
+{{- end -}}
 {{- dict
       "watchNamespaces" .Values.watchNamespaces
       "clusterName" .Values.clusterName
@@ -31,5 +48,6 @@ when it changes.
       "helperPods" $helperPods
       "admission" .Values.admission.enabled
       "sharedAccounts" .Values.admission.sharedAccounts
+      "ledger" ($ledger | default nil)
     | toPrettyJson -}}
 {{- end -}}
