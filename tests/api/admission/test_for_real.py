@@ -10,7 +10,7 @@ import pytest
 from tests.kube import OBJECT_GONE, Kube, Timeout
 
 from .acts import delete, outcome
-from .cast import OURS, SELECTOR, Cast, deployment, give_rights, model, populate, service
+from .cast import OURS, SELECTOR, Cast, deployment, give_rights, model, populate, service, version
 from .conftest import until_refused
 from .words import lacks
 
@@ -35,6 +35,20 @@ def test_kubectl_edit(cast: Cast, tmp_path: Path) -> None:
     refusal = lacks("promote", "production").partition(": ")[2].replace("{who}", "alice")
     assert refusal in said
     assert cast.as_("root").get(cast.kind("modelversion"), "fraud-2")["spec"]["stage"] == "staging"
+
+
+@pytest.mark.parametrize("how", ["--server-side", "--server-side=false"])
+def test_what_is_applied_all_day_is_written_once(cast: Cast, how: str) -> None:
+    """The stamp is no part of the manifest: a GitOps tool that applies it again changes nothing, not even a time."""
+    name = f"spam-{len(how)}"
+    kube, text = cast.as_("alice"), cast.own(version(name, "staging"))
+    seen = set()
+    for _ in range(3):
+        kube.run("apply", how, "--field-manager=gitops", "-f-", stdin=text)
+        metadata = kube.get(cast.kind("modelversion"), name)["metadata"]
+        assert metadata["annotations"][f"{cast.installed.group}/requested-by"] == "alice"
+        seen.add(metadata["resourceVersion"])
+    assert len(seen) == 1
 
 
 def test_the_question_in_a_refusal_can_be_asked(cast: Cast) -> None:
