@@ -28,6 +28,12 @@ class Access:
 
     choice: Choice
 
+    def namespace(self) -> str:
+        """The namespace that commands are about. No cluster is asked."""
+        from modelyard.cli.kubeconfig import log_in
+
+        return self.choice.namespace or log_in(self.choice).namespace
+
     def connect(self, namespace: str | None = None) -> "Cluster":
         """Log in. A namespace that is part of what the user named goes before --namespace."""
         from modelyard.cli.cluster import Cluster

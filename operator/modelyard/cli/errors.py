@@ -13,6 +13,7 @@ Raised by the commands, turned into a code in `main` and nowhere else.
 
 from modelyard.api.reasons import ArtifactReason as Reason
 from modelyard.kube.errors import ForbiddenError, NotFoundError, TransientError, UnauthorizedError
+from modelyard.ledger.errors import UnknownChainError
 from modelyard.storage.errors import ArtifactError
 
 CREDENTIALS = (Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_INVALID, Reason.ACCESS_DENIED)
@@ -53,7 +54,7 @@ def code_of(error: Exception) -> int:
     """The exit code that an error stands for."""
     if isinstance(error, CommandError):
         return error.code
-    if isinstance(error, NotFoundError):
+    if isinstance(error, NotFoundError | UnknownChainError):
         return NOT_FOUND
     if isinstance(error, ForbiddenError | UnauthorizedError):
         return FORBIDDEN

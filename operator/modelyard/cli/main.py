@@ -21,6 +21,7 @@ from modelyard.cli import (
     listing,
     people,
     promote,
+    recording,
     registering,
     rollback,
     showing,
@@ -29,6 +30,7 @@ from modelyard.cli import (
 from modelyard.cli.errors import FAILED, CommandError, code_of, text_of
 from modelyard.cli.output import say
 from modelyard.kube.errors import KubeError
+from modelyard.ledger.errors import LedgerError
 from modelyard.storage.errors import ArtifactError
 
 PROGRAM = "modelyard"
@@ -46,11 +48,12 @@ app = typer.Typer(
 for panel, commands in {
     "See": (listing.list_, showing.show, showing.history, comparison.compare, listing.search, people.who),
     "Change": (promote.promote, rollback.rollback, following.wait, verdict.approve, verdict.reject, promote.retry),
-    "Trace": (lineage.lineage, lineage.reproduce, showing.card),
+    "Trace": (recording.asof, lineage.lineage, lineage.reproduce, showing.card),
     "Files": (registering.register, fetching.fetch, fetching.digest, ejection.eject),
 }.items():
     for command in commands:
         app.command(name=command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+app.add_typer(recording.ledger, name="ledger", rich_help_panel="Trace")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(args=arguments, prog_name=_called())
     except SystemExit as ended:  # typer's: done, or not understood and said so
         return ended.code if isinstance(ended.code, int) else FAILED
-    except (CommandError, KubeError, ArtifactError) as error:
+    except (CommandError, KubeError, ArtifactError, LedgerError) as error:
         say(f"{PROGRAM}: {text_of(error)}")
         return code_of(error)
     return 0

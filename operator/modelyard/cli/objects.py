@@ -116,6 +116,23 @@ def newest_first(versions: Iterable[Obj]) -> list[Obj]:
     return sorted(ordered, key=lambda v: (namespace_of(v), str(v["spec"]["model"])))
 
 
+def made_of(spec: Obj) -> dict[str, str]:
+    """What a version was made from, by its spec: code, run, pipeline, data, base models."""
+    source, run = spec.get("source") or {}, spec.get("run") or {}
+    found: dict[str, str] = {
+        "code": " ".join(filter(None, (source.get("repository"), source.get("revision"), source.get("path")))),
+        "run": " ".join(filter(None, (run.get("id"), run.get("experiment"), run.get("uri")))),
+        "pipeline": " ".join((spec.get("pipeline") or {}).values()),
+    }
+    for data in spec.get("datasets") or ():
+        found[f"data {data['name']}"] = " ".join(
+            str(data[f]) for f in ("context", "version", "digest", "uri") if f in data
+        )
+    for base in spec.get("baseModels") or ():
+        found[f"base {base['ref']}"] = base.get("relation", "")
+    return found
+
+
 def why(obj: Obj) -> str:
     """Why a request is where it is: its reason and its sentence."""
     reason, message = obj.get("reason", ""), obj.get("message", "")

@@ -156,3 +156,10 @@ def short(digest: str | None) -> str:
 def number(value: object) -> str:
     """A metric as it is read: six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def fields(values: Mapping[str, Any]) -> list[str]:
+    """Names and values, a line each; what is not there is left out."""
+    shown = {name: number(value) for name, value in values.items() if value not in (None, "")}
+    width = max(map(len, shown), default=0)
+    return [f"  {name.ljust(width)}  {value}" for name, value in shown.items()]

@@ -4,7 +4,7 @@ With `-o` the object itself is printed, so that nothing is hidden from programs 
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -14,21 +14,32 @@ from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.comparison import flatten, gate_rows
 from modelyard.cli.completion import complete_model
 from modelyard.cli.errors import UnknownError
-from modelyard.cli.objects import current, name_of, namespace_of, stage_names, stage_specs, stage_status, status_of, why
+from modelyard.cli.objects import (
+    current,
+    made_of,
+    name_of,
+    namespace_of,
+    stage_names,
+    stage_specs,
+    stage_status,
+    status_of,
+    why,
+)
 from modelyard.cli.output import (
     DataOutput,
     Output,
     age,
     colours,
+    fields,
     heading,
     hue,
-    number,
     print_data,
     print_objects,
     print_table,
     table,
 )  # fmt: skip
 from modelyard.cli.promote import hurdles
+from modelyard.cli.recording import LedgerUrl, ledger_history, record_row
 from modelyard.cli.refs import Reference, check_stage, find_model, find_version, open_model
 
 Obj = Mapping[str, Any]
@@ -61,12 +72,17 @@ def show(
 def history(
     access: Access,
     what: arguments.ModelOrStage,
+    url: LedgerUrl = "",
     output: DataOutput = None,
 ) -> None:
     """Every move of a Model's stages: who, when, why.
 
-    The newest last; as far back as the Model's status keeps them (50).
+    The newest last. From the ledger with --ledger: everything that ever happened. Otherwise from the Model's status,
+    which keeps the last 50 moves.
     """
+    if url:
+        _from_ledger(access, what, url, output)
+        return
     reference = Reference.parse(what, "MODEL[@STAGE]")
     model = find_model(access.connect(reference.namespace), reference.name)
     if reference.stage is not None:
@@ -76,6 +92,17 @@ def history(
         print_data(moves, output)
         return
     print_table(HISTORY_HEADER, [move_row(move) for move in moves], empty=f"{name_of(model)}: nothing moved yet")
+
+
+def _from_ledger(access: Access, what: str, url: str, output: DataOutput) -> None:
+    from modelyard.ledger.queries import as_json
+
+    model, _, stage = what.partition("@")
+    records = ledger_history(access, model, stage or None, url)
+    if output:
+        print_data(as_json(records), output)
+        return
+    print_table(HISTORY_HEADER, [record_row(record) for record in records], empty=f"{what}: nothing is recorded")
 
 
 @on_cluster
@@ -123,7 +150,7 @@ def describe_model(model: Obj) -> Iterator[str]:
     spec = model["spec"]
     yield heading(f"{namespace_of(model)}/{name_of(model)}") + f"  {spec.get('description', '')}".rstrip()
     owner = spec.get("owner") or {}
-    yield from _fields(
+    yield from fields(
         {
             "owner": " ".join(filter(None, (owner.get("team"), f"({owner['contact']})" if "contact" in owner else ""))),
             "consumers": ", ".join(entry["name"] for entry in spec.get("consumers") or ()),
@@ -213,7 +240,7 @@ def describe_version(version: Obj) -> Iterator[str]:
     request, verification = status.get("request") or {}, status.get("verification") or {}
     artifact = status.get("artifact") or {}
     bytes_ = f"{artifact['fileCount']} files, {artifact['sizeBytes']} bytes" if "fileCount" in artifact else ""
-    yield from _fields(
+    yield from fields(
         {
             "stage": ", ".join(f"{s['name']} (since {age(s.get('since'))})" for s in status.get("stages") or ())
             or status.get("stage", "none"),
@@ -235,7 +262,7 @@ def describe_version(version: Obj) -> Iterator[str]:
         yield from table(("GATE", "RESULT", "WHY"), gates, hued=colours())
     yield from _section("METRICS", flatten(spec.get("metrics") or {}))
     yield from _section("HYPERPARAMETERS", flatten(spec.get("hyperparameters") or {}))
-    yield from _section("MADE OF", _origin(spec))
+    yield from _section("MADE OF", made_of(spec))
 
 
 def _approvals(count: Obj) -> str:
@@ -248,30 +275,8 @@ def _approvals(count: Obj) -> str:
     )
 
 
-def _origin(spec: Obj) -> dict[str, Any]:
-    source, run = spec.get("source") or {}, spec.get("run") or {}
-    found = {
-        "code": " ".join(filter(None, (source.get("repository"), source.get("revision"), source.get("path")))),
-        "run": " ".join(filter(None, (run.get("id"), run.get("experiment"), run.get("uri")))),
-        "pipeline": " ".join((spec.get("pipeline") or {}).values()),
-    }
-    for data in spec.get("datasets") or ():
-        found[f"data {data['name']}"] = " ".join(
-            str(data[f]) for f in ("context", "version", "digest", "uri") if f in data
-        )
-    for base in spec.get("baseModels") or ():
-        found[f"base {base['ref']}"] = base.get("relation", "")
-    return found
-
-
 def _section(title: str, values: Mapping[str, Any]) -> Iterator[str]:
     if any(value not in (None, "") for value in values.values()):
         yield ""
         yield heading(title)
-        yield from _fields(values)
-
-
-def _fields(values: Mapping[str, Any]) -> Iterable[str]:
-    shown = {name: number(value) for name, value in values.items() if value not in (None, "")}
-    width = max(map(len, shown), default=0)
-    return [f"  {name.ljust(width)}  {value}" for name, value in shown.items()]
+        yield from fields(values)
