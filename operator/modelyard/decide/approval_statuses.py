@@ -61,7 +61,8 @@ def _findings(
         for obj in objects:
             yield Finding(obj, stamp_of(obj) if world.seen.admission else "", reason, text)
         return
-    request = _request(world, state, spec, version)
+    consent = approvals.has_consent(world, spec, version, verdict.digest)
+    request = _request(world, state, spec, version, consent=consent)
     waits = request is not None and _waits(request)
     for finding in approvals.tally(world, spec, request, found, verdict.digest).findings:
         if waits or not _stays_told(finding):
@@ -85,11 +86,11 @@ def _not_judged(
     return ApprovalReason.DIGEST_UNKNOWN, text
 
 
-def _request(world: World, state: ModelState, spec: StageSpec, version: str) -> Request | None:
-    """The request that an Approval for a stage is about: the nearest that waits, else the last there was."""
+def _request(world: World, state: ModelState, spec: StageSpec, version: str, *, consent: bool) -> Request | None:
+    """The request that an Approval for a stage is about: the nearest that waits for it, else the last there was."""
     order = [stage.name for stage in world.stages]
-    ahead = [state.stages[name] for name in order[order.index(spec.name) :]]
-    found = [request for stage in ahead for request in stage.requests if request.version == version]
+    ahead = [spec.name] if consent else order[order.index(spec.name) :]
+    found = [request for name in ahead for request in state.stages[name].requests if request.version == version]
     return next((request for request in found if _waits(request)), found[-1] if found else None)
 
 
@@ -126,7 +127,8 @@ def version_approvals(
         return dict(recorded)
     tallies: list[tuple[StageSpec, Tally]] = []
     for spec in world.stages:
-        if spec.approvals.required:
+        passed_before = spec.name != stage.name and approvals.has_consent(world, spec, version.version, verdict.digest)
+        if spec.approvals.required and not passed_before:
             tallies.append((spec, approvals.tally(world, spec, found, version, verdict.digest)))
         if spec.name == stage.name:
             break

@@ -86,6 +86,17 @@ def tally(world: World, stage: StageSpec, request: Request | None, version: Vers
     return replace(counted, held=_held(case, counted))
 
 
+def has_consent(world: World, stage: StageSpec, version: str, digest: str) -> bool:
+    """Whether these bytes carry a stage or were good there: whoever goes on to a later one needs no consent anew."""
+    state = world.memory.stages.get(stage.name)
+    if state is None:
+        return False
+    held = {(revision.version, revision.digest) for revision in state.revisions if revision.good}
+    if state.current:
+        held.add((state.current.version, state.current.digest))
+    return (version, digest) in held
+
+
 def rejection(world: World, stage: StageSpec, request: Request, version: Version, digest: str) -> str:
     """Who rejected a version for a stage or for one on the way there, and why, in a sentence; empty for nobody."""
     for way in world.stages[: world.stages.index(stage) + 1]:

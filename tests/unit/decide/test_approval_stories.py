@@ -222,6 +222,23 @@ def test_a_reject_at_an_earlier_stage_ends_the_request_for_a_later_one(cluster: 
     assert (consent(cluster)["stage"], consent(cluster)["approvedBy"]) == ("production", ["carol"])
 
 
+def test_a_version_that_carries_a_stage_needs_no_consent_there_again_to_go_on(cluster: Cluster) -> None:
+    demand(cluster, staging={"required": 1, "expireAfter": "1h", "excludeRequester": True})
+    cluster.version("1", "staging", annotations={"modelyard.dev/requested-by": "alice"})
+    name = cluster.approve("bob", "1", stage="staging")
+    cluster.settle(10)
+    assert cluster.live("staging") == "1"
+    cluster.settle(2 * HOUR)
+    cluster.version("1", annotations={"modelyard.dev/requested-by": "bob"})
+    cluster.settle(10)
+    assert counted(cluster, name) == ("True", "Counted")
+    assert consent(cluster)["stage"] == "production"
+    cluster.approve("bob", "1")
+    cluster.approve("carol", "1")
+    cluster.settle(10)
+    assert cluster.live() == "1"
+
+
 def test_a_stage_without_approvals_can_be_rejected_too(cluster: Cluster) -> None:
     cluster.model(stages=[{"name": "production", "approvals": {"required": 0}}])
     cluster.version("1", stage=None)
