@@ -73,7 +73,7 @@ an object that only the operator can write.
 */}}
 {{- define "modelyard.isBuiltIn" -}}
 {{- $users := list "system:apiserver" "system:kube-controller-manager" -}}
-{{- range list "deployment" "replicaset" "job" "endpoint" "endpointslice" "namespace" "service" "storage-version-migrator" -}}
+{{- range list "deployment" "replicaset" "job" "endpoint" "endpointslice" "namespace" "node" "service" "storage-version-migrator" -}}
 {{- $users = append $users (printf "system:serviceaccount:kube-system:%s-controller" .) -}}
 {{- end -}}
 {{- range list "generic-garbage-collector" "pod-garbage-collector" "ttl-after-finished-controller" "horizontal-pod-autoscaler" -}}

@@ -51,7 +51,8 @@ class Cast:
             return root
         if who in PEOPLE:
             return replace(root, kubeconfig=CLUSTER_DIR / "users" / f"{who}.kubeconfig")
-        return root.as_user(self.names.get(who, who), *(["backups"] if who == "velero" else []))
+        groups = {"velero": ["backups"], "node": ["system:nodes"]}
+        return root.as_user(self.names.get(who, who), *groups.get(who, []))
 
     def known_as(self, who: str) -> str:
         """What the API server calls them."""
@@ -245,6 +246,7 @@ def rights(cast: Cast) -> Iterable[Obj]:
     yield binding("ci-stand-in", "User", "eve", "ci-stand-in", "Role")
     # The operator's rights are tested elsewhere (tests/chart/test_rbac.py); here only who it is counts.
     yield binding("operator", "User", cast.installed.operator, "cluster-admin")
+    yield binding("node", "User", "node", "cluster-admin")
     yield binding("velero", "Group", "backups", "cluster-admin")
     ci = f"system:serviceaccount:{cast.namespace}:ci"
     yield binding("ci", "User", ci, role("registrar"))

@@ -7,7 +7,7 @@ from modelyard.api.names import GROUP
 from .acts import annotate, apply, create, delete, evict, execute, label, outcome, patch, replace, scale, status
 from .cast import GATE_POD, OURS, SELECTOR, Act, Cast, configmap, cronjob, deployment, endpointslice, job, pod, service
 from .table import Row, rows, words
-from .words import ALLOWED, FOREIGN_ENDPOINTS, NO_COMMANDS, lookalike, managed, result
+from .words import ALLOWED, FOREIGN_ENDPOINTS, NO_COMMANDS, lookalike, managed, reported
 
 pytestmark = pytest.mark.api
 
@@ -57,9 +57,31 @@ PODS: list[Row] = [
     ("made by Kubernetes", "replicasets", create(pod("fraud-pod-2", OURS)), ALLOWED),
     ("restored", "velero", create(pod("fraud-pod-2", OURS)), ALLOWED),
 ]
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 VERDICTS: list[Row] = [
-    ("made up", "mallory", status("pod", GATE_POD, {"phase": "Succeeded"}), result(GATE_POD)),
+    ("made up", "mallory", status("pod", GATE_POD, {"phase": "Succeeded"}), reported("Pod", GATE_POD)),
     ("a condition is none", "mallory", status("pod", GATE_POD, GATE_CONDITION), ALLOWED),
+    ("by its node", "node", status("pod", GATE_POD, {"phase": "Succeeded"}), ALLOWED),
+    ("a pod made ready", "mallory", status("pod", "fraud-pod", READY), reported("Pod", "fraud-pod")),
+    (
+        "a pod's address",
+        "mallory",
+        status("pod", "fraud-pod", {"podIPs": [{"ip": "192.0.2.1"}]}),
+        reported("Pod", "fraud-pod"),
+    ),
+    (
+        "a Deployment made ready",
+        "mallory",
+        status("deployment", DEPLOYMENT, {"readyReplicas": 0, "replicas": 1}),
+        reported("Deployment", DEPLOYMENT),
+    ),
+    (
+        "a Job made complete",
+        "mallory",
+        status("job", "fraud-2-verify", {"active": 1}),
+        reported("Job", "fraud-2-verify"),
+    ),
+    ("one's own pod", "mallory", status("pod", "mine", READY), ALLOWED),
     ("by a command", "edith", execute(GATE_POD), NO_COMMANDS),
     ("by an administrator's", "root", execute(GATE_POD), NO_COMMANDS),
     (

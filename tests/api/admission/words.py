@@ -48,11 +48,11 @@ def lookalike(verb: str, kind: str, name: str) -> str:
     )
 
 
-def result(name: str) -> str:
-    """What a gate's pod reports is not the user's to write."""
+def reported(kind: str, name: str) -> str:
+    """What is reported of an object is not the user's to write."""
     return (
-        f"results: {{who}} may not change what runs or is reported in Pod {name}: its result decides about a version; "
-        "to have it run again, set the annotation modelyard.dev/retry of the ModelVersion"
+        f"results: {{who}} may not change what {kind} {name} runs or reports: traffic and verdicts follow it, so it is "
+        "for its node and Kubernetes to say"
     )
 
 
