@@ -34,6 +34,7 @@ install-dev: images ## install or upgrade the operator from this checkout in the
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
 	  --set 'admission.namespaceSelector.matchExpressions[0].key=modelyard.dev/unprotected' \
 	  --set 'admission.namespaceSelector.matchExpressions[0].operator=DoesNotExist' \
+	  --set 'admission.sharedAccounts={gitops}' \
 	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
 
 demo: cluster install-dev ## the main job on a real model: register, verify, serve, promote, roll back

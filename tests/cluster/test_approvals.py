@@ -181,6 +181,30 @@ def test_an_approval_may_come_before_the_bytes_were_read_and_before_the_request(
     team.serves("2")
 
 
+def test_the_request_of_an_account_that_many_people_use_waits_until_one_asks(team: Registry) -> None:
+    for role in ROLES["alice"]:
+        team.kube.run("create", "rolebinding", f"gitops-{role}", f"--clusterrole=modelyard-{role}", "--user=gitops")
+    demand(team, serving=False, required=1)
+    gitops = replace(team, kube=team.kube.as_user("gitops"))
+    gitops.version("1", artifact={"uri": team.upload("1")})
+    bytes_ = digest(team, "1")
+    gitops.kube.create(approval(team, "gitops-1", "1", bytes_))
+    says(team, "gitops-1", "False", "SharedAccount")
+    says(team, approve(team, "bob", "1", bytes_), "True", "Counted")
+    team.reaches("1", "AwaitingApproval", "RequesterUnknown")
+    person(team, "alice").run("annotate", "modelversion", "fraud-1", "modelyard.dev/request=1")
+    team.serves("1")
+
+
+def test_without_a_stamp_nobody_is_believed(unprotected_registry: Registry) -> None:
+    registry = unprotected_registry
+    demand(registry, serving=False, required=1)
+    registry.version("1")
+    bytes_ = digest(registry, "1")
+    registry.kube.create(approval(registry, "anonymous", "1", bytes_))
+    assert "by" not in says(registry, "anonymous", "False", "AdmissionNotInstalled")
+
+
 def test_one_reject_ends_the_request_and_approvals_made_since_count_for_the_next(team: Registry) -> None:
     demand(team)
     first = ask(team, "1")
