@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,8 +80,10 @@ class Plugin:
             "KUBECONFIG": str(self.kube.kubeconfig),
             "PATH": f"{self.folder}:{Path(self.kube.kubectl).parent}:{os.environ['PATH']}",
             "COLUMNS": "200",
+            "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / f"modelyard-test-pycache-{os.getuid()}"),
         }
         if self.group:
             own[VARIABLE] = self.group
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MLFLOW_"))}
+        dropped = ("AWS_", "MLFLOW_", "MODELYARD_", "PYTHONDONTWRITEBYTECODE")  # an installed plugin is compiled
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         return {**clean, **own, **self.environment}

@@ -13,6 +13,7 @@ from tests.bench.approving import last_approval
 from tests.bench.floor import a_floor
 from tests.bench.idle import idle
 from tests.bench.judging import judging
+from tests.bench.plugin import listing
 from tests.bench.reaction import ROUNDS, first_write, warm_rollback
 from tests.bench.sightings import Api
 from tests.bench.table import Row, milliseconds, show
@@ -25,7 +26,7 @@ from tests.kube import ROOT, Kube
 def main() -> int:
     """Measure everything, or the named parts."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["gates", "reaction", "idle", "verification"])
+    parser.add_argument("parts", nargs="*", default=["gates", "reaction", "idle", "verification", "plugin"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     subprocess.run(["make", "--silent", "install-dev"], cwd=ROOT, check=True, stdout=sys.stderr)
@@ -45,6 +46,8 @@ def main() -> int:
             rows += idle(registry)
     if "verification" in arguments.parts:
         rows += [Row(what, measured, target) for what, measured, target in verification()]
+    if "plugin" in arguments.parts:
+        rows += listing()
     print(show(rows))
     return int(any(row.reached is False for row in rows))
 
