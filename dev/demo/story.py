@@ -40,6 +40,7 @@ class Story:
             self.serve_the_first()
             self.promote_the_second()
             self.refuse_the_third(trained[2])
+            self.stop_the_next_two(trained[3], trained[4])
             self.roll_back()
             self.end()
         finally:
@@ -60,13 +61,13 @@ class Story:
                 self.kubectl.quiet("-n", namespace, "rollout", "status", f"deployment/{name}", "--timeout=120s")
 
     def train(self) -> list[Trained]:
-        """Three versions, saved and uploaded the way any pipeline would."""
-        heading("1. Three models are trained, as always")
+        """Five versions, saved and uploaded the way any pipeline would."""
+        heading("1. Five models are trained, as always")
         say(
-            "A mailroom reads handwritten digits. Three versions of its model are trained on the images that "
+            "A mailroom reads handwritten digits. Five versions of its model are trained on the images that "
             "scikit-learn ships and saved by mlflow.sklearn.save_model. Nothing in them knows of a registry."
         )
-        with ThreadPoolExecutor() as pool, progress("training, saving and uploading three versions") as shown:
+        with ThreadPoolExecutor() as pool, progress("training, saving and uploading five versions") as shown:
             cleaning: Future[str] = pool.submit(
                 self.kubectl.quiet, "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"
             )
@@ -147,9 +148,51 @@ class Story:
         fact(f"meanwhile: {tally}")
         self.show_all()
 
+    def stop_the_next_two(self, slow: Trained, careless: Trained) -> None:
+        """Gates let neither a better but slow version pass, nor a fast but worse one."""
+        heading("5. Better is not good enough, and fast is not either")
+        say(
+            "From now on a version has to earn its stage. The mailroom's gates are two small programs in an image of "
+            "its own; the cluster gives them both models' files or pods, and judges the numbers they leave."
+        )
+        command("sed -n '/stages:/,$p' examples/gates/digits.yaml")
+        gates = (ROOT / "examples/gates/digits.yaml").read_text()
+        output(gates[gates.index("  stages:") :])
+        self.kubectl.show("apply -f examples/gates/digits.yaml")
+        print()
+        say(
+            f"Version 4 lets 200 models vote. It reads better than version 2 (F1 {slow.f1:.3f}), and thinks for long. "
+            f"Version 5 compares with ten mean images. It answers at once, and reads worse (F1 {careless.f1:.3f})."
+        )
+        mark = self.load.mark()
+        self.is_stopped(slow, ["Passed", "Failed"])
+        self.is_stopped(careless, ["Failed"])
+        columns = {
+            "VERSION": ".spec.version", "GATES": ".status.gates[*].name", "RESULTS": ".status.gates[*].result",
+            "F1": ".status.gates[*].candidate.f1", "INCUMBENT": ".status.gates[*].incumbent.f1",
+            "P99_MS": ".status.gates[*].candidate.p99_ms", "INCUMBENT'S": ".status.gates[*].incumbent.p99_ms",
+        }  # fmt: skip
+        table = ",".join(f"{name}:{path}" for name, path in columns.items())
+        self.kubectl.show(f'-n {NAMESPACE} get mv digits-4 digits-5 -o custom-columns="{table}"')
+        self.kubectl.show(f"-n {NAMESPACE} get mv digits-4 -o jsonpath='{{.status.request.message}}'")
+        self.load.settled("2", self.load.mark(), 20)
+        tally = self.load.tally(mark)
+        tally.check()
+        if tally.by.keys() != {"2"}:
+            raise Unexpected(f"expected version 2 alone to answer meanwhile, found {tally}")
+        fact(f"meanwhile: {tally}")
+
+    def is_stopped(self, made: Trained, results: list[str]) -> None:
+        """A version asks for production and a gate stops it."""
+        self.kubectl.show(f"apply -f {train.declare(made).relative_to(ROOT)}")
+        self.wait_for(made.version, "{.status.request.step}", "Failed", f"the gates of version {made.version}")
+        gates = self.kubectl.get("modelversion", f"digits-{made.version}", NAMESPACE)["status"].get("gates", [])
+        if [gate["result"] for gate in gates] != results:
+            raise Unexpected(f"expected the gates of version {made.version} to be {results}, found {gates}")
+
     def roll_back(self) -> None:
         """Version 1 is back in a moment, and stays."""
-        heading("5. Three in the morning: back to what worked")
+        heading("6. Three in the morning: back to what worked")
         say("Letters for 2nd Street arrive in 9th Street, says the pager. Whoever is on call rolls back first.")
         command("cat examples/rollback.yaml")
         output((ROOT / "examples/rollback.yaml").read_text())

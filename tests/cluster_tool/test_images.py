@@ -64,5 +64,5 @@ def test_the_operator_image_runs_as_its_dockerfile_says() -> None:
 def test_an_image_built_on_another_keeps_its_settings() -> None:
     server, gates = (images._settings(name) for name in (images.SERVER_IMAGE, images.GATES_IMAGE))
 
-    assert gates == {**server, "Cmd": ["python3", "/app/slices.py"]}
+    assert gates == {**server, "WorkingDir": "/app", "Cmd": ["python3", "slices.py"]}
     assert gates["User"] == "65532:65532"
