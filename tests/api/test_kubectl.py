@@ -43,10 +43,10 @@ SHOWN = {
         },
     ),
     "Approval": (
-        {"conditions": [condition("Counted", "Counted")]},
+        {"by": "alice", "conditions": [condition("Counted", "Counted")]},
         {
             "NAME": "fraud-7-alice", "MODEL": "fraud", "VERSION": "7", "STAGE": "production", "DECISION": "Approve",
-            "COUNTED": "True", "REASON": "Counted", "AGE": r"\d+\w+",
+            "BY": "alice", "COUNTED": "True", "REASON": "Counted", "AGE": r"\d+\w+",
         },
     ),
     "Rollback": (
