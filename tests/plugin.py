@@ -1,6 +1,8 @@
 """`kubectl modelyard …` as people run it: kubectl finds the plugin on its PATH, and hands it the words that follow."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,15 @@ import tests.api_runtime.group  # before any of modelyard: the API group may be 
 _PLUGIN = "from modelyard.cli.main import main\nsys.argv[0] = 'kubectl-modelyard'\nsys.exit(main())"
 _COMPLETION = "from modelyard.cli.completion import complete_for_kubectl\ncomplete_for_kubectl()"
 WITHIN = 60
+STORY = 300
+PAGE = ROOT / "docs" / "plugin.md"
+
+
+def typed(section: str) -> list[str]:
+    """The commands of a section of docs/plugin.md, one a line, without their comments."""
+    text = PAGE.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    block = text.partition("```sh\n")[2].partition("```")[0]
+    return [re.sub(r"\s+# .*$", "", line) for line in block.splitlines()]
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,18 @@ class Plugin:
         return subprocess.Popen(
             self.command(*words), env=self.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    def type(self, line: str, folder: Path, **environment: str) -> Done:
+        """Run a line in a shell as somebody types it, in a folder; the namespace is that of the kubeconfig."""
+        config = json.loads(self.kube.kubeconfig.read_text())
+        config["contexts"][0]["context"]["namespace"] = self.kube.namespace
+        (folder / "kubeconfig").write_text(json.dumps(config))
+        env = {**self.env(), "KUBECONFIG": str(folder / "kubeconfig"), **environment}
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=STORY, check=False,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, f"{line}\n{done.stderr}")
 
     def command(self, *words: str) -> list[str]:
         """The command line."""

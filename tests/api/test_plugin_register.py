@@ -13,7 +13,7 @@ import yaml
 from modelyard.cli.mlflow import Server
 from tests.api.conftest import Registry
 from tests.api.plugin_world import Obj, model
-from tests.plugin import Plugin
+from tests.plugin import Plugin, typed
 from tests.store.conftest import Bucket, bucket, digest_of, gateway
 from tests.store.gateway import Gateway
 from tests.store.tracking import TrackingServer
@@ -246,3 +246,11 @@ def test_the_manifest_names_no_alias(
     from_ = ["--from", "models:/fraud@champion", "--tracking-uri", tracking.address, "--print"]
     manifest = yaml.safe_load(plugin("register", "fraud", *from_).ok().out)
     assert trained["model_id"] in manifest["spec"]["artifact"]["uri"]
+
+
+def test_the_command_of_the_page(
+    plugin: Plugin, tracking: TrackingServer, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    (line,) = typed("From MLflow")
+    done = plugin.type(line, tmp_path, MLFLOW_TRACKING_URI=tracking.address).ok()
+    assert done.out == "fraud-1\n"
