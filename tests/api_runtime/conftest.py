@@ -113,7 +113,9 @@ def operator(namespace: str, group: str, tmp_path: Path) -> Iterator[Callable[..
     """Starts operator processes for the namespace and the group."""
     processes: list[Process] = []
 
-    def start(identity: str = "one", within: str = group, **settings: Any) -> Process:
+    def start(
+        identity: str = "one", within: str = group, program: str = "trivial_operator", **settings: Any
+    ) -> Process:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -124,7 +126,7 @@ def operator(namespace: str, group: str, tmp_path: Path) -> Iterator[Callable[..
         environment = os.environ | {"KUBECONFIG": str(find_kubeconfig()), "POD_NAME": identity, VARIABLE: within}
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                [sys.executable, "-m", "tests.api_runtime.trivial_operator", "--config", str(config)],
+                [sys.executable, "-m", f"tests.api_runtime.{program}", "--config", str(config)],
                 stdout=output,
                 stderr=output,
                 env=environment,
