@@ -23,15 +23,14 @@ def policies(objects: list[Manifest], kind: str = VALIDATING) -> dict[str, Manif
 
 
 def test_each_policy_is_bound_and_refuses(helm: Helm) -> None:
-    """One without a binding does nothing. Only what reads the Model from a cache that may lag lets errors pass."""
+    """One without a binding does nothing. Only the one that reads Models from a cache that may lag lets errors pass."""
     objects = helm.render()
     bindings = policies(objects, f"{VALIDATING}Binding")
     assert set(bindings) == set(policies(objects))
     assert all(binding["policyName"] == PREFIX + name for name, binding in bindings.items())
-    actions = {name: binding["validationActions"] for name, binding in bindings.items()}
-    assert {name for name, action in actions.items() if action != ["Deny"]} == {"hints"}
+    assert all(binding["validationActions"] == ["Deny"] for binding in bindings.values())
     failing = {name: policy["failurePolicy"] for name, policy in policies(objects).items()}
-    assert {name for name, policy in failing.items() if policy != "Fail"} == {"reason", "hints"}
+    assert {name for name, policy in failing.items() if policy != "Fail"} == {"reason"}
 
 
 def test_all_or_nothing(helm: Helm) -> None:
@@ -47,7 +46,7 @@ def test_stamps_are_written_where_a_policy_can(helm: Helm, version: str, writes:
     assert (
         set(policies(objects, MUTATING))
         == set(policies(objects, f"{MUTATING}Binding"))
-        == ({"stamps"} if writes else set())
+        == ({"stamps", "reason"} if writes else set())
     )
     assert "stamps" in policies(objects)
 
@@ -94,7 +93,7 @@ def test_who_is_excepted(helm: Helm) -> None:
     )
     for name, policy in policies(helm.render(*arguments)).items():
         knows = {word for word in ("velero", "backups", ":modelyard-system:operator") if word in str(policy)}
-        excepts = name in {"managed", "lookalikes", "endpoints", "results", "stamps", "status"}
+        excepts = name in {"managed", "lookalikes", "results", "stamps", "status"}
         assert knows == ({"velero", "backups", ":modelyard-system:operator"} if excepts else set()), name
 
 

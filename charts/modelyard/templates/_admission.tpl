@@ -51,21 +51,6 @@ spec:
   {{- include "modelyard.policyScope" (index . 0) | nindent 2 }}
 {{- end -}}
 
-{{/*
-The binding of a policy that looks at each Model of the namespace as its parameter; called with (list $ "what" action).
-*/}}
-{{- define "modelyard.modelBinding" -}}
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  {{- include "modelyard.policyMetadata" . | nindent 2 }}
-spec:
-  policyName: {{ include "modelyard.policyName" . }}
-  validationActions: [{{ index . 2 }}]
-  paramRef: {selector: {}, parameterNotFoundAction: Allow}
-  {{- include "modelyard.policyScope" (index . 0) | nindent 2 }}
-{{- end -}}
-
 {{/* CEL: the user is one of a list of users, or in one of a list of groups; called with (list users groups). */}}
 {{- define "modelyard.isOneOf" -}}
 (request.userInfo.username in {{ index . 0 | toJson }} || request.userInfo.?groups.orValue([]).exists(g, g in {{ index . 1 | toJson }}))
@@ -88,10 +73,10 @@ an object that only the operator can write.
 */}}
 {{- define "modelyard.isBuiltIn" -}}
 {{- $users := list "system:apiserver" "system:kube-controller-manager" -}}
-{{- range list "deployment" "replicaset" "job" "endpoint" "endpointslice" "namespace" "node" "service" "storage-version-migrator" -}}
+{{- range list "deployment" "replicaset" "job" "endpointslice" "namespace" "node" "service" "storage-version-migrator" -}}
 {{- $users = append $users (printf "system:serviceaccount:kube-system:%s-controller" .) -}}
 {{- end -}}
-{{- range list "generic-garbage-collector" "pod-garbage-collector" "ttl-after-finished-controller" "horizontal-pod-autoscaler" -}}
+{{- range list "generic-garbage-collector" "pod-garbage-collector" "ttl-after-finished-controller" -}}
 {{- $users = append $users (printf "system:serviceaccount:kube-system:%s" .) -}}
 {{- end -}}
 {{- include "modelyard.isOneOf" (list $users list) -}}

@@ -162,18 +162,6 @@ def cronjob(name: str, pods: Obj) -> Obj:
     return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": name}, "spec": spec}
 
 
-def endpointslice(name: str, of: str) -> Obj:
-    """Endpoints for a Service, written by hand."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": of}},
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["192.0.2.1"]}],
-        "ports": [{"port": 8080}],
-    }
-
-
 USERS_OBJECTS = [
     model("fraud"),
     model("spam"),

@@ -20,7 +20,6 @@ from .cast import (
     Cast,
     approval,
     configmap,
-    endpointslice,
     give_rights,
     model,
     populate,
@@ -49,7 +48,6 @@ THEN: Mapping[tuple[str, str], Act] = {
     ("mallory", "status"): status("modelversion", "fraud-1", {"digest": "x"}),
     ("mallory", "results"): status("pod", GATE_POD, {"phase": "Succeeded"}),
     ("mallory", "commands"): execute(GATE_POD),
-    ("mallory", "endpoints"): create(endpointslice("probe", "fraud-production")),
     ("erin", "deletion"): delete("model", "fraud"),
     ("bob", "reason"): stage("quiet-1", "staging"),
 }

@@ -5,9 +5,9 @@ import pytest
 from modelyard.api.names import GROUP
 
 from .acts import annotate, apply, create, delete, evict, execute, label, outcome, patch, replace, scale, status
-from .cast import GATE_POD, OURS, SELECTOR, Act, Cast, configmap, cronjob, deployment, endpointslice, job, pod, service
+from .cast import GATE_POD, OURS, SELECTOR, Act, Cast, configmap, cronjob, deployment, job, pod, service
 from .table import Row, rows, words
-from .words import ALLOWED, FOREIGN_ENDPOINTS, NO_COMMANDS, lookalike, managed, reported
+from .words import ALLOWED, NO_COMMANDS, lookalike, managed, reported
 
 pytestmark = pytest.mark.api
 
@@ -37,8 +37,6 @@ SERVICES: list[Row] = [
         lookalike("change", "Service", "mine"),
     ),
     ("one's own", "edith", patch("service", "mine", {"spec": {"selector": {"app": "other"}}}), ALLOWED),
-    ("endpoints by hand", "mallory", create(endpointslice("thief", "fraud-production")), FOREIGN_ENDPOINTS),
-    ("endpoints of one's own", "mallory", create(endpointslice("fine", "mine")), ALLOWED),
     ("the operator switches", "operator", patch("service", "fraud-production", ELSEWHERE), ALLOWED),
     ("garbage", "garbage", delete("service", "fraud-production"), ALLOWED),
 ]

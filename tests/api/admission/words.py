@@ -56,10 +56,6 @@ def reported(kind: str, name: str) -> str:
     )
 
 
-FOREIGN_ENDPOINTS = (
-    "endpoints: {who} may not write endpoints of Service fraud-production: it is the address of a stage, and its "
-    "endpoints are the pods that its selector finds"
-)
 NO_COMMANDS = (
     f"commands: {{who}} may not run commands in Pod {GATE_POD}: its result decides about a version; kubectl logs shows "
     "what it does"
