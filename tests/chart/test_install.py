@@ -44,7 +44,7 @@ def cluster() -> Kube:
 
 
 @pytest.fixture(scope="module")
-def namespaces(cluster: Kube) -> Iterator[None]:
+def namespaces(helm: Helm, cluster: Kube) -> Iterator[None]:
     """Two namespaces that admit only restricted pods.
 
     The cluster's own installation, which watches all namespaces, rests meanwhile and has no policies in these: one
@@ -60,6 +60,8 @@ def namespaces(cluster: Kube) -> Iterator[None]:
         )
     with resting(cluster.within(MAIN)):
         yield
+        # Its policies and roles belong to no namespace.
+        Release(helm, cluster.within(NAMESPACE)).helm("uninstall", "modelyard", "--ignore-not-found")
         cluster.delete("namespace", MODELS, NAMESPACE)
 
 
