@@ -9,7 +9,7 @@ from modelyard.ledger.layout import ChainName
 from modelyard.ledger.place import LedgerSettings, open_place, prepare
 from modelyard.ledger.writing import append
 from tests.api.conftest import Registry
-from tests.api.plugin_world import Operator, furnish
+from tests.api.plugin_world import Operator, furnish, model
 from tests.plugin import PAGE, Plugin, typed
 from tests.unit.cli.test_recording import promoted
 
@@ -61,3 +61,16 @@ def test_what_the_page_shows_of_the_past(plugin: Plugin, two: Operator, registry
 def test_every_section_with_commands_is_run_somewhere() -> None:
     sections = [part.partition("\n")[0] for part in PAGE.read_text().split("\n## ")[1:] if "```sh" in part]
     assert set(sections) == {*RUN_HERE, *RUN_ELSEWHERE}
+
+
+def test_the_ledger_is_compared_with_what_the_cluster_has_noted(
+    plugin: Plugin, two: Operator, registry: Registry
+) -> None:
+    intact = plugin("ledger", "verify", "fraud").ok().out
+    number, _, sha256 = intact.strip().rpartition(" ")[2].partition(":")
+    two.write(model(), {"ledger": {"number": int(number), "sha256": sha256}})
+    plugin("ledger", "verify", "fraud", "--against-cluster").ok()
+    two.write(model(), {"ledger": {"number": int(number) + 1, "sha256": sha256}})
+    cut = plugin("ledger", "verify", "fraud", "--against-cluster")
+    assert cut.code == 1
+    assert "Cut" in cut.err

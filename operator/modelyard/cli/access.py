@@ -40,7 +40,7 @@ class Access:
         from modelyard.cli.kubeconfig import log_in
 
         chosen = replace(self.choice, namespace=namespace or self.choice.namespace)
-        return Cluster(log_in(chosen))
+        return Cluster(lambda: log_in(chosen))
 
 
 def _options(

@@ -9,7 +9,7 @@ import os
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -18,7 +18,7 @@ import urllib3
 from modelyard.api.names import API_VERSION, GROUP
 from modelyard.cli.errors import CommandError, LoginError
 from modelyard.cli.kubeconfig import Login
-from modelyard.kube.errors import ExpiredError, NotFoundError, UnreachableError, error_for
+from modelyard.kube.errors import ExpiredError, NotFoundError, TransientError, UnreachableError, error_for
 from modelyard.kube.kinds import KINDS, Kind
 
 Json = dict[str, Any]
@@ -39,7 +39,12 @@ MERGE = "application/merge-patch+json"
 class Cluster:
     """One API server and one namespace."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, log_in: Callable[[], Login]) -> None:
+        self._log_in = log_in
+        self._connect()
+
+    def _connect(self) -> None:
+        login = self._log_in()
         self.namespace = login.namespace
         self._server = login.server
         self._headers = urllib3.HTTPHeaderDict({**login.identity.headers, "Accept": "application/json"})
@@ -72,13 +77,13 @@ class Cluster:
             if not position:
                 return found
 
-    def create(self, manifest: Obj, *, dry_run: bool = False) -> Json:
+    def create(self, manifest: Obj) -> Json:
         """Make an object; its name may be left to the server (generateName)."""
         kind = KINDS[manifest["kind"]]
         metadata = manifest["metadata"]
         named = metadata.get("name") or f"{metadata['generateName']}…"
         where = metadata.get("namespace") or self.namespace
-        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         attempted = f"create {kind.name} {where}/{named}"
         return self._call("POST", kind.path(where), attempted, query=query, body=manifest)
 
@@ -124,7 +129,7 @@ class Cluster:
                     yield state
             except ExpiredError:
                 continue
-            except UnreachableError:
+            except TransientError:  # it restarts, or something in front of it does
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > UNREACHABLE:
                     raise
@@ -142,6 +147,7 @@ class Cluster:
                 "timeoutSeconds": str(max(1, min(300, int(left) + 1))),
             }
             answer = self._send("GET", kind.path(self.namespace), attempted, query, wait=min(QUIET, left))
+            opened = time.monotonic()
             try:
                 for event in _events(answer, attempted):
                     version = event["object"]["metadata"]["resourceVersion"]
@@ -153,6 +159,8 @@ class Cluster:
                 raise UnreachableError(attempted, str(error)) from error
             finally:
                 answer.close()
+            if time.monotonic() - opened < PAUSE:  # something in front of the server ends watches as they come
+                time.sleep(PAUSE)
 
     def _page(self, kind: Kind, namespace: str | None, fields: str, labels: str, position: str) -> Json:
         query = {"limit": str(PAGE), "fieldSelector": fields, "labelSelector": labels, "continue": position}
@@ -196,6 +204,7 @@ class Cluster:
         body: Obj | None = None,
         content: str = "application/json",
         wait: float = ANSWER,
+        again: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         url = self._server + path + (f"?{urlencode(query)}" if query else "")
         headers = self._headers.copy()
@@ -213,6 +222,10 @@ class Cluster:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(attempted, _cause(error, self._server)) from error
+        if answer.status == 401 and again:  # a token of a credential plugin lasts minutes, a wait may last hours
+            answer.drain_conn()
+            self._connect()
+            return self._send(method, path, attempted, query, body=body, content=content, wait=wait, again=False)
         if answer.status >= 400:
             refusal = _refusal(answer)
             if answer.status == 404 and refusal.get("kind") != "Status":  # not the object: the path
@@ -264,7 +277,10 @@ def _events(answer: urllib3.BaseHTTPResponse, attempted: str) -> Iterator[Json]:
     for piece in answer.stream(1 << 16):
         *lines, pending = (pending + piece).split(b"\n")
         for line in lines:
-            event = json.loads(line)
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise UnreachableError(attempted, "the answer is no watch") from error
             if event["type"] == "ERROR":
                 raise error_for(int(event["object"].get("code", 500)), event["object"], attempted)
             yield event

@@ -65,7 +65,7 @@ def _asked(ctx: typer.Context, incomplete: str, plural: str, names: Callable[[di
     kind = {"models": MODEL, "modelversions": MODEL_VERSION}.get(plural, Kind("Namespace", "", "v1", plural))
     try:
         choice = Choice(typed.get("kubeconfig"), typed.get("context"), typed.get("namespace"), typed.get("as_user"))
-        objects = Cluster(log_in(choice)).list(kind, everywhere=plural == "namespaces")
+        objects = Cluster(lambda: log_in(choice)).list(kind, everywhere=plural == "namespaces")
     except Exception:  # whatever it is, the user is in the middle of a line
         return []
     found = {name for obj in objects for name in names(obj)}

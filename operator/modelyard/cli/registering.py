@@ -99,7 +99,7 @@ def register(
     if stage:
         check_stage(declared, stage)
     spec = _described(given, fields, source, tracking, artifact, declared, to=to, git=git)
-    found, new = _create(cluster, reference.name, spec, version, dry_run=print_)
+    found, new = _find(cluster, spec, version) if print_ else _create(cluster, spec, version)
     if print_ and new:
         typer.echo(as_yaml(found), nl=False)
         return
@@ -178,31 +178,34 @@ def _uploaded(
     return target.uri
 
 
-def _create(cluster: "Cluster", model: str, spec: Json, version: str | None, *, dry_run: bool) -> tuple[Json, bool]:
+def _create(cluster: "Cluster", spec: Json, version: str | None) -> tuple[Json, bool]:
     """The version, and whether it is new."""
-    from modelyard.kube.kinds import MODEL_VERSION
-
     for _ in range(TRIES):
-        versions = cluster.list(MODEL_VERSION, fields=f"spec.model={model}")
-        same = same_version(versions, spec)
-        if same and version in (None, same["spec"]["version"]):
-            return dict(same), False
-        number = version or next_number(versions)
-        manifest = {
-            "apiVersion": API_VERSION,
-            "kind": "ModelVersion",
-            "metadata": {"name": f"{model}-{number}", "namespace": cluster.namespace},
-            "spec": {"model": model, "version": number, **spec},
-        }
+        found, new = _find(cluster, spec, version)
+        if not new:
+            return found, False
         try:
-            made = cluster.create(manifest, dry_run=dry_run)
+            return cluster.create(found), True
         except AlreadyExistsError as error:
             if version:
-                message = f"{model}-{version} exists and is something else; a version never changes: take another"
+                message = f"{name_of(found)} exists and is something else; a version never changes: take another"
                 raise CommandError(message) from error
-            continue
-        return (manifest, True) if dry_run else (made, True)
     raise CommandError(f"{TRIES} numbers in a row were taken by others meanwhile; try again")
+
+
+def _find(cluster: "Cluster", spec: Json, version: str | None) -> tuple[Json, bool]:
+    """The version that is what the spec describes, or the manifest of a new one; and which of the two it is."""
+    from modelyard.kube.kinds import MODEL_VERSION
+
+    model = spec["model"]
+    versions = cluster.list(MODEL_VERSION, fields=f"spec.model={model}")
+    same = same_version(versions, spec)
+    if same and version in (None, same["spec"]["version"]):
+        return dict(same), False
+    number = version or next_number(versions)
+    metadata = {"name": f"{model}-{number}", "namespace": cluster.namespace}
+    described = {"model": model, "version": number, **spec}
+    return {"apiVersion": API_VERSION, "kind": "ModelVersion", "metadata": metadata, "spec": described}, True
 
 
 def _from_file(path: Path | None) -> Obj:

@@ -6,6 +6,7 @@ taken up where it was. What is uploaded is not believed for that: the operator h
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from modelyard.cli.errors import UsageError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from modelyard.storage.digest import FileDigest
     from modelyard.storage.settings import StorageSettings
 
+AT_ONCE = 4
+"""Files on their way at a time; a large one goes up in several parts besides."""
 MARK = "modelyard-sha256"
 """Metadata of an uploaded object: what it was when it was uploaded."""
 
@@ -37,21 +40,23 @@ def upload(
     from modelyard.storage.s3_errors import classify
 
     client = connect(settings)
-    sent = 0
-    for file in files:
+
+    def send(file: "FileDigest") -> bool:
         key = target.key_of(file.path)
         try:
             if _is_there(client, target.bucket, key, file):
                 bar.advanced(file.size)
-                continue
+                return False
             extra = {"Metadata": {MARK: file.sha256}}
             client.upload_file(source.key_of(file.path), target.bucket, key, ExtraArgs=extra, Callback=bar.advanced)
-            sent += 1
+            return True
         except Exception as error:
             # The transfer library wraps the client's own error, which says more.
             cause = error.__context__ if isinstance(error.__context__, Exception) else error
             raise classify(cause, f"upload {file.path} to {target.uri_of(file.path)}") from error
-    return sent
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as pool:
+        return sum(pool.map(send, files))
 
 
 def _is_there(client: Any, bucket: str, key: str, file: "FileDigest") -> bool:

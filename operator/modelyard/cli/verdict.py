@@ -20,7 +20,7 @@ from modelyard.cli.errors import CommandError, UsageError
 from modelyard.cli.following import parse_duration
 from modelyard.cli.objects import condition, current, name_of, stage_specs, status_of, why
 from modelyard.cli.output import Output, colours, print_objects, say, short, table
-from modelyard.cli.refs import Reference, check_stage, find_model, find_version, open_version
+from modelyard.cli.refs import check_stage, find_model, open_version
 
 Obj = Mapping[str, Any]
 Json = dict[str, Any]
@@ -75,7 +75,7 @@ def _judge(
     output: Output,
 ) -> None:  # fmt: skip
     from modelyard.cli.cluster import manifest
-    from modelyard.kube.kinds import APPROVAL
+    from modelyard.kube.kinds import APPROVAL, MODEL_VERSION
 
     seconds = parse_duration(timeout)
     cluster, version = open_version(access, named)
@@ -86,7 +86,7 @@ def _judge(
     pointer = current(model, chosen)
     incumbent = None
     if pointer and pointer["version"] != version["spec"]["version"]:
-        incumbent = find_version(cluster, Reference(name_of(model), version=pointer["version"]))
+        incumbent = cluster.find(MODEL_VERSION, f"{name_of(model)}-{pointer['version']}")  # it may be deleted by now
     for line in overview(version, incumbent, model, chosen):
         say(line)
     if not yes and sys.stdin.isatty() and not typer.confirm(f"{decision} {name_of(version)} for {chosen}?", err=True):
