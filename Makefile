@@ -29,6 +29,7 @@ status: ## say which of its programs run
 images: $(UV) ## rebuild what changed in modelyard:dev and the examples' images, and load it
 	@$(CLUSTER) images
 
+# Namespaces labelled modelyard.dev/unprotected are for tests in which an administrator plays the operator.
 install-dev: images ## install or upgrade the operator from this checkout in the cluster
 	$(HELM) upgrade --install modelyard charts/modelyard --namespace modelyard-system --create-namespace \
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \

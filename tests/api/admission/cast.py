@@ -10,23 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
+from dev.cluster.access import PEOPLE
 
 from modelyard.api.names import GROUP, VERSION
-from tests.kube import CLUSTER_DIR, Kube, Obj
+from tests.kube import Kube, Obj
 
 from .installed import Installed
 
 DIGEST = f"sha256:{'0' * 64}"
 RBAC = "rbac.authorization.k8s.io"
-
-PEOPLE = {
-    "alice": ["registrar"],  # and bob, by their group risk-ml
-    "bob": ["promoter"],
-    "carol": ["reviewer"],  # by her group reviewers
-    "dave": ["oncall"],  # by his group oncall
-    "eve": ["viewer"],
-}
-"""Who has a token of the cluster's own (dev/cluster/access.py), and which of the chart's roles they have."""
 
 WRITES = ["get", "list", "create", "update", "patch", "delete", "deletecollection"]
 
@@ -39,19 +31,20 @@ class Cast:
     namespace: str
 
     def as_(self, who: str) -> Kube:
-        """kubectl of a person, with their own token where they have one; others are impersonated by root.
+        """kubectl of a person, with a token of their own where the cluster has one; others are impersonated by root.
 
         `eve as alice` is eve, who uses her right to act as alice.
         """
         who, _, other = who.partition(" as ")
         if other:
-            return self.as_(who).as_user(self.names.get(other, other), *(["risk-ml"] if other == "alice" else []))
+            return self.as_(who).as_user(self.names.get(other, other), *PEOPLE.get(other, []))
         root = replace(self.installed.kube, namespace=self.namespace)
         if who == "root":
             return root
-        if who in PEOPLE:
-            return replace(root, kubeconfig=CLUSTER_DIR / "users" / f"{who}.kubeconfig")
-        groups = {"velero": ["backups"], "node": ["system:nodes"]}
+        token = root.kubeconfig.parent / "users" / f"{who}.kubeconfig"
+        if who in PEOPLE and token.is_file():
+            return replace(root, kubeconfig=token)
+        groups = {**PEOPLE, "velero": ["backups"], "node": ["system:nodes"]}
         return root.as_user(self.names.get(who, who), *groups.get(who, []))
 
     def known_as(self, who: str) -> str:
@@ -166,6 +159,7 @@ USERS_OBJECTS = [
     model("fraud"),
     model("spam"),
     model("idle"),
+    model("wide", stages=[{"name": f"stage{number}"} for number in range(16)]),
     custom("Model", "doomed", {}, annotations={f"{GROUP}/allow-deletion": "true"}),
     model("quiet", requireReason=True),
     model("pinned", stages=[{"name": "staging"}, {"name": "production", "version": "1"}]),

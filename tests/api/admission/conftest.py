@@ -41,7 +41,8 @@ BEFORE_ANYTHING_EXISTS: Mapping[tuple[str, str], Act] = {
     ("mallory", "managed"): create(configmap("probe", OURS)),
     ("mallory", "lookalikes"): create(service("probe", {}, SELECTOR)),
     ("eve as alice", "allowed"): create(version("probe-1", "staging")),
-    ("edith", "allowed"): create(version("probe-1", "staging")),  # the last of the roles to arrive is an aggregated one
+    ("frank", "allowed"): create(version("fraud-9", "production")),  # whose binding was the last to be made
+    ("edith", "allowed"): create(version("probe-1", "staging")),  # by a role that Kubernetes puts together later
 }
 """Who is refused by which policy, once it is in force."""
 THEN: Mapping[tuple[str, str], Act] = {

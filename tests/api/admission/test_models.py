@@ -5,7 +5,7 @@ import pytest
 from .acts import annotate, apply, create, delete, delete_collection, outcome, patch
 from .cast import Act, Cast, model
 from .table import Row, rows, words
-from .words import ALLOWED, NO_REASON_FOR_PIN, SERVES, lacks, no_right
+from .words import ALLOWED, NO_REASON_FOR_PIN, SERVES, TOO_MANY, lacks, no_right
 
 pytestmark = pytest.mark.api
 
@@ -19,6 +19,11 @@ NOT_ITS_VERSION = lacks("promote", "production", policy="promote-models")
 def spec(name: str, **fields: object) -> Act:
     """Change fields of a Model's spec."""
     return patch("model", name, {"spec": fields})
+
+
+def sixteen(prefix: str, **fields: str) -> list[dict[str, str]]:
+    """The most stages that a Model can have."""
+    return [{"name": f"{prefix}{number}", **fields} for number in range(16)]
 
 
 CONFIGURING: list[Row] = [
@@ -49,6 +54,8 @@ CONFIGURING: list[Row] = [
         spec("pinned", stages=[STAGING, PRODUCTION]),
         lacks("promote", "production", "pinned", "promote-models"),
     ),
+    ("as many stages as there can be", "root", spec("wide", stages=sixteen("stage", version="1")), ALLOWED),
+    ("all of them others", "root", spec("wide", stages=sixteen("other")), TOO_MANY),
     ("a reason may be due", "bob", spec("quiet", stages=PINNED), NO_REASON_FOR_PIN),
 ]
 MODELS = "apis/modelyard.dev/v1alpha1/namespaces/{namespace}/models"

@@ -60,6 +60,7 @@ NO_COMMANDS = (
     f"commands: {{who}} may not run commands in Pod {GATE_POD}: its result decides about a version; kubectl logs shows "
     "what it does"
 )
+TOO_MANY = "configure: this touches more than 16 stages at once, more than can be checked; do it in several steps"
 SERVES = (
     "deletion: Model fraud serves at production, and its servers would go with it; if that is meant: kubectl annotate "
     "models.modelyard.dev/fraud modelyard.dev/allow-deletion=true --namespace=risk"
