@@ -27,8 +27,8 @@ def fetch(
     from modelyard.cli.registry import find
     from modelyard.storage.fetching import INCOMING, fetch_into
     from modelyard.storage.location import parse_uri
+    from modelyard.storage.opening import open_store
     from modelyard.storage.pinned import find_pinned
-    from modelyard.storage.store import open_store
 
     wanted = Reference.parse(what, "MODEL@STAGE or MODEL:VERSION")
     if wanted.is_bare:

@@ -30,7 +30,7 @@ def open_artifact(artifact: str, settings: StorageSettings) -> "tuple[Location, 
     """A local file or folder, or what a URI names."""
     from modelyard.storage.local import LocalStore, local_location
     from modelyard.storage.location import parse_uri
-    from modelyard.storage.store import open_store
+    from modelyard.storage.opening import open_store
 
     if "://" not in artifact:
         return local_location(artifact), LocalStore()

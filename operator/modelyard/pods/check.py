@@ -11,9 +11,9 @@ from modelyard.api.reasons import ArtifactReason
 from modelyard.pods.harness import Result, Task, run
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.location import parse_uri
+from modelyard.storage.opening import open_store
 from modelyard.storage.pinned import find_pinned
 from modelyard.storage.settings import StorageSettings
-from modelyard.storage.store import open_store
 
 
 def work(task: Task) -> Result:

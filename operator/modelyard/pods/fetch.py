@@ -14,9 +14,9 @@ from modelyard.pods.harness import Result, Task, run
 from modelyard.pods.progress import ProgressLog
 from modelyard.storage.fetching import clear, fetch_into
 from modelyard.storage.location import parse_uri
+from modelyard.storage.opening import open_store
 from modelyard.storage.pinned import find_pinned
 from modelyard.storage.settings import StorageSettings
-from modelyard.storage.store import open_store
 
 
 def work(folder: Path, task: Task) -> Result:

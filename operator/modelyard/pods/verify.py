@@ -9,8 +9,8 @@ import sys
 from modelyard.pods.harness import Result, Task, run
 from modelyard.pods.progress import ProgressLog
 from modelyard.storage.location import parse_uri
+from modelyard.storage.opening import open_store
 from modelyard.storage.settings import StorageSettings
-from modelyard.storage.store import open_store
 from modelyard.storage.verification import Expectation, Verified, verify
 
 

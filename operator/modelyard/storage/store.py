@@ -1,17 +1,14 @@
 """What reading an artifact needs of an object store, small enough for any of them.
 
-`s3.py` and `local.py` implement it; `open_store` chooses by the URI's scheme. Implementations raise nothing but
-ArtifactError, and never hand on a checksum that the store claims.
+`s3.py` and `local.py` implement it, `opening.py` chooses between them. Implementations raise nothing but ArtifactError,
+and never hand on a checksum that the store claims.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelyard.api.reasons import ArtifactReason
-from modelyard.storage.errors import ArtifactError
 from modelyard.storage.location import Location
-from modelyard.storage.settings import StorageSettings
 
 
 @dataclass(frozen=True)
@@ -52,13 +49,3 @@ class ObjectStore(Protocol):
 
     def read(self, bucket: str, item: StoredObject, start: int, length: int) -> Body:
         """A range of a file; ChangedWhileRead when it is no longer the object that was listed."""
-
-
-def open_store(location: Location, settings: StorageSettings) -> ObjectStore:
-    """The store of a URI's scheme. Clients are imported when used: a pod pays for one."""
-    if location.scheme == "s3":
-        from modelyard.storage.s3 import S3Store
-
-        return S3Store(settings)
-    message = f"open artifact store: {location.uri}: scheme {location.scheme!r} is not supported; use s3://"
-    raise ArtifactError(ArtifactReason.INVALID_PATH, message)
