@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +73,20 @@ class Plugin:
             timeout=WITHIN, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def on_terminal(self, *words: str, typed: str = "", **environment: str) -> Done:
+        """Run a command on a terminal, on which somebody types; all of its output together."""
+        ours, theirs = pty.openpty()
+        env = {**self.env(), "TERM": "xterm-256color", **environment}
+        process = subprocess.Popen(self.command(*words), env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        os.write(ours, typed.encode())
+        seen = b""
+        with suppress(OSError):  # the terminal is gone when the last process on it has ended
+            while piece := os.read(ours, 1 << 16):
+                seen += piece
+        os.close(ours)
+        return Done(process.wait(WITHIN), seen.decode(), "")
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Run a command that waits for something."""

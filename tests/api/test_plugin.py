@@ -175,3 +175,10 @@ def test_kubectl_completes_commands_and_names(plugin: Plugin, registry: Registry
     assert completed("promote", "--namespace", namespace, "fraud-") == ["fraud-6", "fraud-7", ":0"]
     assert completed("promote", "--namespace", namespace, "fraud-7", "p") == ["production", ":0"]
     assert completed("rollback", "--namespace", namespace, "") == ["fraud@production", ":0"]
+
+
+def test_colours_are_for_terminals(plugin: Plugin) -> None:
+    escape = "\x1b["
+    assert escape not in plugin("list", "fraud").ok().out
+    assert escape in plugin.on_terminal("list", "fraud").ok().out
+    assert escape not in plugin.on_terminal("list", "fraud", NO_COLOR="1").ok().out

@@ -203,6 +203,18 @@ def test_reject_needs_a_stage_when_none_is_asked_for(plugin: Plugin, two: Operat
     assert json.loads(made.out)["spec"]["decision"] == "Reject"
 
 
+@pytest.mark.parametrize(
+    ("typed", "extra", "code", "made"), [("n\n", [], 1, 0), ("y\n", [], 0, 1), ("", ["--yes"], 0, 1)]
+)
+def test_on_a_terminal_it_asks_first(
+    plugin: Plugin, two: Operator, registry: Registry, typed: str, extra: list[str], code: int, made: int
+) -> None:
+    done = plugin.on_terminal("approve", "fraud-7", "--stage", "production", "--timeout", "0s", *extra, typed=typed)
+    assert done.code == code
+    assert ("Approve fraud-7 for production?" in done.out) is (not extra)
+    assert len(registry.kube.items(registry.resource("Approval"))) == made
+
+
 def test_an_approval_that_does_not_count_fails(plugin: Plugin, two: Operator, registry: Registry) -> None:
     approving = plugin.start("approve", "fraud-7", "--stage", "production", "--timeout", "60s")
     assert approving.stderr is not None

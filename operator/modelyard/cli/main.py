@@ -9,6 +9,7 @@ Exit codes are in `errors`. Standard output carries the result; what is told on 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -45,6 +46,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"{PROGRAM} {version('modelyard')}")
+        raise typer.Exit
+
+
+@app.callback()
+def every(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
 for panel, commands in {
     "See": (listing.list_, showing.show, showing.history, comparison.compare, listing.search, people.who),
     "Change": (promote.promote, rollback.rollback, following.wait, verdict.approve, verdict.reject, promote.retry),

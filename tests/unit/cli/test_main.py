@@ -1,7 +1,9 @@
 """What holds for all commands: what they import, what they end with, what they print for whom."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,14 +11,32 @@ from modelyard.cli.errors import CommandError, LoginError, TimedOutError, Unknow
 from modelyard.cli.main import EXIT_CODES, app, main
 from modelyard.kube.errors import ForbiddenError, NotFoundError, ServerError, UnauthorizedError
 
-HEAVY = ("boto3", "botocore", "kopf", "kubernetes", "pydantic", "rich", "urllib3", "yaml", "ssl", "modelyard.decide")
+NEVER = {"boto3", "botocore", "kopf", "kubernetes", "pydantic", "rich", "modelyard.decide"}
+"""What a command that talks to the cluster alone has no use for; some take longer to import than it takes to run."""
 
 
 def test_help_imports_nothing_that_a_command_may_need() -> None:
     program = "import sys; from modelyard.cli.main import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not set(HEAVY) & set(done.stderr.split())
+    assert not (NEVER | {"urllib3", "yaml", "ssl"}) & set(done.stderr.split())
     assert "rollback" in done.stdout
+
+
+def test_a_list_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "x", "context": {"cluster": "c"}}
+    config = {"current-context": "x", "clusters": [cluster], "contexts": [context]}
+    (tmp_path / "config").write_text(json.dumps(config))
+    words = ["list", "fraud", "-n", "risk", "--kubeconfig", str(tmp_path / "config")]
+    program = f"import sys; from modelyard.cli.main import main; print(main({words!r}), *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    code, *modules = done.stdout.split()
+    assert (code, NEVER & set(modules)) == ("1", set()), done.stderr
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("modelyard 0.")
 
 
 @pytest.mark.parametrize("command", [command.name for command in app.registered_commands])
