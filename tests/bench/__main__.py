@@ -15,6 +15,7 @@ from tests.bench.idle import idle
 from tests.bench.judging import judging
 from tests.bench.plugin import listing
 from tests.bench.reaction import ROUNDS, first_write, warm_rollback
+from tests.bench.recording import recording
 from tests.bench.sightings import Api
 from tests.bench.table import Row, milliseconds, show
 from tests.bench.verify_bench import run as verification
@@ -26,7 +27,7 @@ from tests.kube import ROOT, Kube
 def main() -> int:
     """Measure everything, or the named parts."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["gates", "reaction", "idle", "verification", "plugin"])
+    parser.add_argument("parts", nargs="*", default=["gates", "reaction", "idle", "verification", "plugin", "ledger"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     subprocess.run(["make", "--silent", "install-dev"], cwd=ROOT, check=True, stdout=sys.stderr)
@@ -48,6 +49,8 @@ def main() -> int:
         rows += [Row(what, measured, target) for what, measured, target in verification()]
     if "plugin" in arguments.parts:
         rows += listing()
+    if "ledger" in arguments.parts:
+        rows += recording()
     print(show(rows))
     return int(any(row.reached is False for row in rows))
 
