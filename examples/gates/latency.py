@@ -48,6 +48,8 @@ def main() -> None:
     for _ in range(WARM_UP + REQUESTS):
         for side, connection in connections.items():
             taken[side].append(ask(connection))
+    for connection in connections.values():
+        connection.close()
     measured = {side: values[WARM_UP:] for side, values in taken.items()}
     result = {side: {"p50_ms": quantile(ms, 0.5), "p99_ms": quantile(ms, 0.99)} for side, ms in measured.items()}
     RESULT.write_text(json.dumps(result))

@@ -175,7 +175,7 @@ def test_a_check_cannot_fill_the_operator(expression: str) -> None:
     assert time.process_time() - began < 1
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.text(st.sampled_from("candidateincumbent.[]()'\"+-*/<>=!&|{}:,?0123456789 \n\\é\x00eE"), max_size=60) | st.text()
 )
@@ -193,6 +193,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.just("auc") | st.text(), JSON, max_size=4))
 def test_whatever_the_data_there_is_a_verdict(data: dict[str, Any]) -> None:
     (result,) = judge(["candidate.auc >= incumbent.auc + 0.1"], data, data, data)
