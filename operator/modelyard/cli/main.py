@@ -65,15 +65,16 @@ def every(
     """Options of all commands."""
 
 
-for panel, commands in {
-    "See": (listing.list_, showing.show, showing.history, comparison.compare, listing.search, people.who),
-    "Change": (promote.promote, rollback.rollback, following.wait, verdict.approve, verdict.reject, promote.retry),
-    "Trace": (recording.asof, lineage.lineage, lineage.reproduce, showing.card),
-    "Files": (registering.register, fetching.fetch, fetching.digest, ejection.eject),
-}.items():
-    for command in commands:
-        app.command(name=command.__name__.rstrip("_"), rich_help_panel=panel)(command)
-app.add_typer(recording.ledger, name="ledger", rich_help_panel="Trace")
+COMMANDS = (
+    listing.list_, showing.show, showing.history, comparison.compare, listing.search, people.who,
+    promote.promote, rollback.rollback, following.wait, verdict.approve, verdict.reject, promote.retry,
+    recording.asof, lineage.lineage, lineage.reproduce, showing.card,
+    registering.register, fetching.fetch, fetching.digest, ejection.eject,
+)  # fmt: skip
+"""In the order of help: to see, to change, to trace, and what is about files."""
+for command in COMMANDS:
+    app.command(name=command.__name__.rstrip("_"))(command)
+app.add_typer(recording.ledger, name="ledger")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
