@@ -17,6 +17,7 @@ LABEL_STAGE = f"{GROUP}/stage"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_JOB = f"{GROUP}/job"  # verify | check | gate
 LABEL_GATE = f"{GROUP}/gate"
+LABEL_REQUIRE_REASON = f"{GROUP}/require-reason"  # on Models, set by an admission policy after spec.requireReason
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_MODEL}"
 
 # Annotations that users set.

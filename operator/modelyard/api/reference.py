@@ -34,6 +34,7 @@ _LABELS = {
     names.LABEL_REVISION: "The revision a Deployment and its pods belong to; the stage's Service selects on it.",
     names.LABEL_JOB: "What a Job is for: `verify`, `check` or `gate`.",
     names.LABEL_GATE: "The gate that a Job evaluates.",
+    names.LABEL_REQUIRE_REASON: "`true` on Models with `requireReason`, by which the admission policy finds them.",
 }
 _ANNOTATIONS = {
     names.ANNOTATION_REQUEST: "On a ModelVersion: any new value asks anew for `spec.stage`.",

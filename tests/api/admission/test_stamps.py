@@ -11,6 +11,7 @@ from modelyard.api.names import (
     ANNOTATION_RETRIED_BY,
     ANNOTATION_RETRY,
     GROUP,
+    LABEL_REQUIRE_REASON,
 )
 from tests.kube import KubectlError
 
@@ -19,7 +20,6 @@ from .cast import Act, Cast, approval, model, rollback, version
 
 pytestmark = pytest.mark.api
 
-REQUIRE_REASON = "modelyard.dev/require-reason"
 STAGING, PRODUCTION = {"name": "staging"}, {"name": "production"}
 FORGED = {ANNOTATION_REQUESTED_BY: "mallory", ANNOTATION_RETRIED_BY: "mallory"}
 NO_STAMPS = dict.fromkeys(FORGED)
@@ -130,14 +130,14 @@ def test_stamps(cast: Cast, who: str, act: Act, want: tuple[str | None, str | No
         pytest.param(create(model("new")), None, id="one that does not"),
         pytest.param(patch("model", "fraud", {"spec": {"requireReason": True}}), "true", id="from now on"),
         pytest.param(patch("model", "quiet", {"spec": {"requireReason": False}}), None, id="no longer"),
-        pytest.param(label("model", "quiet", {REQUIRE_REASON: None}), "true", id="the label taken away"),
-        pytest.param(label("model", "fraud", {REQUIRE_REASON: "true"}), None, id="the label forged"),
+        pytest.param(label("model", "quiet", {LABEL_REQUIRE_REASON: None}), "true", id="the label taken away"),
+        pytest.param(label("model", "fraud", {LABEL_REQUIRE_REASON: "true"}), None, id="the label forged"),
     ],
 )
 def test_models_that_ask_for_reasons_are_marked(cast: Cast, act: Act, label: str | None) -> None:
     """By a label, so that a change of a version is not tried on every Model of its namespace."""
     labels = json.loads(cast.installed.spoken(act(cast, "root")))["metadata"].get("labels", {})
-    assert labels.get(REQUIRE_REASON) == label
+    assert labels.get(LABEL_REQUIRE_REASON) == label
 
 
 @pytest.mark.parametrize("name", ["fraud-9", "fraud-2"], ids=["create", "change"])
