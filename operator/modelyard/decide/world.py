@@ -70,6 +70,13 @@ class World:
 
 def _by_version_and_stage(approvals: Iterable[Obj]) -> dict[tuple[str, str], tuple[Obj, ...]]:
     found: dict[tuple[str, str], list[Obj]] = defaultdict(list)
-    for obj in sorted(approvals, key=lambda a: (a["metadata"]["creationTimestamp"], a["metadata"]["uid"])):
+    for obj in sorted(approvals, key=_age):
         found[obj["spec"]["version"], obj["spec"]["stage"]].append(obj)
     return {key: tuple(objects) for key, objects in found.items()}
+
+
+def _age(approval: Obj) -> tuple[str, bool, str]:
+    """Orders Approvals by age; of those made within a second, what was told that it counts goes on counting."""
+    conditions = (approval.get("status") or {}).get("conditions") or ()
+    counts = any(condition["status"] == "True" for condition in conditions)
+    return approval["metadata"]["creationTimestamp"], not counts, approval["metadata"]["uid"]

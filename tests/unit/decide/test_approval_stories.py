@@ -403,6 +403,19 @@ def test_dying_after_any_write_of_the_switch_keeps_whose_consent_it_had(cluster:
         assert consent(dead).get("approvedBy") == ["bob", "carol"]
 
 
+def test_of_two_approvals_within_a_second_the_one_that_counts_goes_on_counting(cluster: Cluster) -> None:
+    cluster.version("1")
+    cluster.settle(10)
+    for first, second in (("z", "a"), ("a", "z")):
+        cluster.objects = {key: obj for key, obj in cluster.objects.items() if key[0] != "Approval"}
+        for name in (first, second):
+            cluster.approve("bob", "1", name)
+            cluster.objects["Approval", name]["metadata"]["uid"] = f"uid-{name}"
+            cluster.settle()
+        assert counted(cluster, first) == ("True", "Counted")
+        assert counted(cluster, second) == ("False", "Duplicate")
+
+
 def test_a_world_at_rest_asks_for_nothing(cluster: Cluster) -> None:
     approved(cluster, "1")
     cluster.version("2")
