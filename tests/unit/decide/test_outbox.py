@@ -10,7 +10,7 @@ from modelyard.decide import decide, outbox, settled_and_told
 from modelyard.decide.plan import Commit
 from modelyard.ledger.records import Record
 from tests.unit.decide.ledger import Ledger
-from tests.unit.decide.simulation import Cluster
+from tests.unit.decide.simulation import SERVER, Cluster
 
 ALL = ["Registered", "Verified", "Promoted"]
 
@@ -275,6 +275,33 @@ def test_gates_are_told_with_their_numbers() -> None:
     assert (passed.name, passed.result, passed.candidate["auc"]) == ("quality", "Passed", 0.9)
     [failed] = record(cluster, "Failed").gates
     assert (failed.result, failed.checks[0]["result"]) == ("Failed", "Failed")
+
+
+def test_an_undo_is_told_with_what_the_gate_said() -> None:
+    after = {"name": "after", "when": "AfterTraffic", "checks": ["candidate.ok == 1"], "job": {"template": SERVER}}
+    cluster = cluster_with_ledger(stages=[{"name": "production", "gates": [after]}])
+    cluster.version("1")
+    cluster.settle(20)
+    cluster.outputs["after"] = [{"ok": 0}]
+    cluster.version("2")
+    cluster.settle(20)
+    assert cluster.live() == "1"
+    assert sorted(ledger_of(cluster).told[-3:]) == ["Failed 2", "Promoted 2", "Undone 1"]
+    undone = record(cluster, "Undone")
+    [said] = undone.gates
+    assert (said.name, said.result, said.candidate) == ("after", "Failed", {"ok": 0})
+    assert undone.request is None
+    assert "'after'" in undone.message
+
+
+def test_a_succession_is_told() -> None:
+    cluster = cluster_with_ledger()
+    for version in ("1", "2"):
+        cluster.version(version)
+        cluster.settle(20)
+    cluster.version("2", None)
+    cluster.settle(20)
+    assert ledger_of(cluster).told[-2:] == ["Withdrawn 2", "Succeeded 1"]
 
 
 def test_a_ledger_configured_later_is_told_what_is_remembered() -> None:
