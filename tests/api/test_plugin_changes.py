@@ -98,6 +98,18 @@ def test_retry_asks_for_another_attempt(plugin: Plugin, two: Operator, registry:
     assert notes[two.name("modelyard.dev/retried-by")]
 
 
+def test_a_wait_for_another_attempt_does_not_end_with_the_one_before(plugin: Plugin, two: Operator) -> None:
+    plugin("promote", "fraud-7", "production").ok()
+    two.says("7", "Failed", "GateFailed")
+    waiting = plugin.start("retry", "fraud-7", "--wait", "--timeout", "60s")
+    assert waiting.stderr is not None
+    while "has not answered yet" not in waiting.stderr.readline():
+        assert waiting.poll() is None
+    two.says("7", "Serving", "Serving")
+    assert waiting.wait(20) == 0
+    waiting.communicate()
+
+
 def test_rollback_says_where_to_and_creates_one(plugin: Plugin, two: Operator, registry: Registry) -> None:
     nowhere = plugin("rollback", "fraud@production")
     assert nowhere.code == 1

@@ -14,7 +14,7 @@ import typer
 from modelyard.cli import arguments
 from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.objects import name_of, status_of
-from modelyard.cli.output import DataOutput, colours, heading, number, print_data, table
+from modelyard.cli.output import DataOutput, colours, heading, number, print_data, short, table
 from modelyard.cli.refs import open_version
 
 Obj = Mapping[str, Any]
@@ -218,4 +218,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("sha256:"):
+        return short(value)
     return "" if value is None else number(value)

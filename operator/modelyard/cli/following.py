@@ -17,12 +17,14 @@ from modelyard.cli import arguments
 from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.errors import CommandError, TimedOutError, UnknownError, UsageError
 from modelyard.cli.objects import (
+    FAILED,
     SERVING,
     STANDING_BY,
     condition,
     has_ended,
     name_of,
     request_of,
+    retry_of,
     status_of,
     wanted_stage,
     why,
@@ -135,10 +137,14 @@ def judge_version(version: Obj) -> Sight:
 
 def _judge_verification(version: Obj) -> Sight:
     verified = condition(version, "Verified")
-    state = status_of(version).get("verification", {}).get("state", "")
+    recorded = status_of(version).get("verification") or {}
+    retry = retry_of(version)
+    state = recorded.get("state", "")
+    if state == FAILED and retry and not str(recorded.get("forRequest", "")).endswith(f"~{retry}"):
+        return Sight("Waiting", "another attempt is asked for; the operator has not answered yet")
     if verified.get("status") == "True":
         return Sight("Verified", str(status_of(version).get("digest", "")), done=True)
-    return Sight("Failed" if state == "Failed" else "Verifying", why(verified), failed=state == "Failed")
+    return Sight(FAILED if state == FAILED else "Verifying", why(verified), failed=state == FAILED)
 
 
 def judge_rollback(rollback: Obj) -> Sight:

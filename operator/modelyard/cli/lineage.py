@@ -61,16 +61,12 @@ def lineage(
             {"version": ref_of(found), "madeFrom": up.as_dict()["from"], "madeFromIt": made, "sameData": shared}, output
         )
         return
-    typer.echo(heading("MADE FROM"))
-    for line in _tree(up):
-        typer.echo(line)
-    typer.echo(heading("MADE FROM IT"))
-    for node in down:
-        for line in _tree(node, 1):
+    below = [line for node in down for line in _tree(node, 1)]
+    data = [f"  {key}: {', '.join(refs) or 'nothing else'}" for key, refs in shared.items()]
+    for title, lines in (("MADE FROM", list(_tree(up))), ("MADE FROM IT", below), ("SAME DATA", data)):
+        typer.echo(heading(title))
+        for line in lines or ["  nothing that is recorded"]:
             typer.echo(line)
-    typer.echo(heading("SAME DATA"))
-    for data, refs in shared.items():
-        typer.echo(f"  {data}: {', '.join(refs) or 'nothing else'}")
 
 
 @on_cluster

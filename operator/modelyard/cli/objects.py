@@ -11,8 +11,8 @@ from typing import Any
 from modelyard.api import defaults, names
 
 Obj = Mapping[str, Any]
-SERVING, STANDING_BY = "Serving", "StandingBy"
-ENDED = frozenset({"Failed", "Rejected", "RolledBack", "Withdrawn", "Superseded"})
+SERVING, STANDING_BY, FAILED = "Serving", "StandingBy", "Failed"
+ENDED = frozenset({FAILED, "Rejected", "RolledBack", "Withdrawn", "Superseded"})
 """Steps of a request that never resumes. What of these and below the operator knows too (`decide`), it imports with
 all of its deciding; a test holds the two together."""
 _RUNS = re.compile(r"\d+|\D+")
@@ -89,10 +89,18 @@ def request_id(version: Obj) -> str:
 
 def request_of(version: Obj) -> Obj:
     """What is recorded of the request the object makes now; empty while the operator has not seen it, or there is
-    none. A status that still tells of an earlier request does not count."""
+    none. A status that still tells of an earlier request, or of an earlier attempt, does not count."""
     recorded: Obj = status_of(version).get("request") or {}
     identity = request_id(version)
-    return recorded if identity and recorded.get("id") == identity else {}
+    if not identity or recorded.get("id") != identity:
+        return {}
+    tried_again = recorded.get("step") == FAILED and retry_of(version) not in ("", recorded.get("retry"))
+    return {} if tried_again else recorded
+
+
+def retry_of(version: Obj) -> str:
+    """The attempt that was asked for last; empty when nobody asked for another one."""
+    return str((version["metadata"].get("annotations") or {}).get(names.ANNOTATION_RETRY, ""))
 
 
 def has_ended(request: Obj) -> bool:

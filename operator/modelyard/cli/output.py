@@ -17,12 +17,15 @@ import typer
 Obj = Mapping[str, Any]
 Row = Sequence[object]
 GAP = "   "
+_GOOD = ("Serving", "Passed", "Applied", "True", "Approve", "yes", "warm")
+_BAD = ("Failed", "Rejected", "RolledBack", "Refused", "Error", "False", "Reject")
+_ON_ITS_WAY = (
+    "Queued", "Verifying", "Held", "Checking", "AwaitingApproval", "Deploying", "Switching", "Running", "Pending",
+)  # fmt: skip
 HUES = {
-    **dict.fromkeys(("Serving", "Passed", "Applied", "True", "Approve", "yes", "warm"), typer.colors.GREEN),
-    **dict.fromkeys(("Failed", "Rejected", "RolledBack", "Refused", "Error", "False", "Reject"), typer.colors.RED),
-    **dict.fromkeys(
-        ("Queued", "Verifying", "Held", "Deploying", "Switching", "Running", "Pending"), typer.colors.YELLOW
-    ),
+    **dict.fromkeys(_GOOD, typer.colors.GREEN),
+    **dict.fromkeys(_BAD, typer.colors.RED),
+    **dict.fromkeys(_ON_ITS_WAY, typer.colors.YELLOW),
 }
 """Colours of the words that tell how something stands."""
 

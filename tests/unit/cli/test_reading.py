@@ -96,6 +96,22 @@ def test_requests_are_told_apart_as_the_operator_does(stage: str, nonce: str) ->
     assert objects.request_id(obj) == versions.Version(obj).request_id
 
 
+@pytest.mark.parametrize("step", ["Failed", "Rejected", "Serving"])
+@pytest.mark.parametrize(("asked", "seen"), [("", ""), ("a", ""), ("a", "a"), ("b", "a"), ("", "a")])
+def test_another_attempt_is_told_from_the_one_before_as_the_operator_does(step: str, asked: str, seen: str) -> None:
+    obj = version("7", request={"id": "u/2", "step": step} | ({"retry": seen} if seen else {}))
+    obj["metadata"]["annotations"] = {"modelyard.dev/retry": asked} if asked else {}
+    assert objects.has_ended(objects.request_of(obj)) == versions.Version(obj).has_ended
+
+
+@pytest.mark.parametrize(("told", "failed"), [("~a", False), ("x~b", True), ("", False)])
+def test_a_verification_that_is_tried_again_has_not_failed_yet(told: str, failed: bool) -> None:
+    obj = version("7", verification={"state": "Failed", "forRequest": told})
+    obj["spec"].pop("stage")
+    obj["metadata"]["annotations"] = {"modelyard.dev/retry": "b"}
+    assert judge_version(obj).failed is failed
+
+
 def test_the_operator_has_the_same_words_and_order() -> None:
     assert {step.value for step in state.ENDED} == objects.ENDED
     assert (objects.SERVING, objects.STANDING_BY) == (state.Step.SERVING, state.Step.STANDING_BY)
