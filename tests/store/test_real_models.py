@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.storage.digest import FileDigest
-from modelyard.storage.formats.pickle_files import PickleScan, scan
+from modelyard.storage.formats.pickle_files import PickleScan
+from tests.pickles import Runs, scanned
 
 for library in ("sklearn", "cloudpickle", "joblib"):
     pytest.importorskip(library, reason="needs the dependency group 'demo'")
@@ -28,22 +28,6 @@ class ByValue:
 
 
 ByValue.__module__ = "__main__"
-
-
-def scanned(content: bytes, path: str = "model.pkl") -> PickleScan:
-    found = scan(FileDigest(path, len(content), "", content[:64]), lambda path: io.BytesIO(content))
-    assert found is not None
-    return found
-
-
-class Runs:
-    """Pickles to a call."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self._call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self._call
 
 
 def test_ordinary_models_pass() -> None:

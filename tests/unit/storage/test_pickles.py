@@ -18,25 +18,9 @@ from modelyard.api.reasons import ArtifactNote, ArtifactReason
 from modelyard.storage.digest import FileDigest
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.formats import pickle_walk
-from modelyard.storage.formats.pickle_files import PickleScan, scan
+from modelyard.storage.formats.pickle_files import scan
 from modelyard.storage.verification import PicklePolicy, judge_pickles
-
-
-def scanned(content: bytes, path: str = "model.pkl") -> PickleScan:
-    found = scan(FileDigest(path, len(content), "", content[:64]), lambda path: io.BytesIO(content))
-    assert found is not None
-    return found
-
-
-class Runs:
-    """Pickles to a call."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self._call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self._call
-
+from tests.pickles import Runs, scanned
 
 ATTACKS = {
     "os.system": pickle.dumps(Runs(os.system, "true")),
