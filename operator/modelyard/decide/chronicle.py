@@ -121,6 +121,13 @@ def of_verdict(world: World, version: Version, verdict: Verdict) -> Entry:
     )
 
 
+def of_deletion(world: World, version: Version) -> Entry:
+    """A version was deleted. It may serve on: revisions are the Model's."""
+    registered = "Registered" in (version.status.get("recorded") or ())
+    told = _version(version, "", lineage=not registered)
+    return _entry(world, RecordType.DELETED, world.now, version=told, message="the ModelVersion was deleted")
+
+
 def of_approval(world: World, finding: Finding) -> Entry:
     """A person approved a version, or rejected it."""
     spec = finding.obj["spec"]

@@ -183,7 +183,7 @@ class _Box:
         return set((obj.get("status") or {}).get("recorded") or ()) | _told_of(self.ledger, obj)
 
     def add_objects(self, verdicts: Mapping[str, Verdict]) -> None:
-        """Registrations, verifications and approvals."""
+        """Registrations, verifications and deletions of versions, and approvals. Who is deleted cannot wait."""
         for version in sorted(self._world.versions.values(), key=lambda v: (v.created, v.name)):
             verdict = verdicts[version.version]
             for mark in due_of(verdict):
@@ -195,6 +195,10 @@ class _Box:
                         else chronicle.of_verdict(self._world, version, verdict)
                     )
                     self.add(entry, version.uid, mark)
+        for obj in self._world.seen.deleted:
+            before = self._world.memory.ledger  # where its entry stands, though it may be about to leave
+            if before is None or "Deleted" not in _told_of(before, obj):
+                self.add(chronicle.of_deletion(self._world, Version(obj)), obj["metadata"]["uid"], "Deleted")
         for finding in _decisions(self._world, verdicts):
             mark = str(finding.obj["spec"]["decision"])
             if mark not in self.marks(finding.obj) and self._has_room():

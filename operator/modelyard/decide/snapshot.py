@@ -57,6 +57,8 @@ class Snapshot:
     """None when there is no such Model (it was deleted, or its versions came first)."""
     versions: Mapping[str, Obj] = field(default_factory=dict)
     """ModelVersions whose state can still change, by object name; settled ones may be left out."""
+    deleted: tuple[Obj, ...] = ()
+    """ModelVersions that were deleted since the Model's status was written, as far as somebody watched."""
     rollbacks: tuple[Obj, ...] = ()
     """Rollbacks of this Model without a final Applied condition, and those just changed."""
     approvals: tuple[Obj, ...] = ()

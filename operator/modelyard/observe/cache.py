@@ -57,6 +57,8 @@ class Holding:
     """(kind, name) of foreign objects in our way, and when to look again."""
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, name) of objects that the API server does not let us make, and what it said, until it does."""
+    deleted: dict[str, Obj] = field(default_factory=dict)
+    """ModelVersions that were deleted, by uid, until that is on its way into the ledger."""
     show_all: bool = True
     """Whether the next snapshot holds every version: at first, after a failure, when the Model came or went."""
 
@@ -194,6 +196,7 @@ class Cache:
                 holding.show_all = True
             case "ModelVersion":
                 holding.live.discard(address.name)
+                holding.deleted[gone["metadata"]["uid"]] = gone
                 _unlist(holding.judged, _digest(gone), address.name)
             case "Rollback":
                 holding.open_rollbacks.discard(address.name)

@@ -24,11 +24,13 @@ def take_snapshot(cache: Cache, slots: Slots, settings: Settings, key: Key, now:
     objects = holding.objects
     holding.conflicts = {taken: until for taken, until in holding.conflicts.items() if until > now}
     versions = _versions(key, holding)
+    holding.deleted = _untold(holding)
     snapshot = Snapshot(
         namespace=key.namespace,
         name=key.model,
         model=holding.model,
         versions=versions,
+        deleted=tuple(holding.deleted.values()),
         rollbacks=tuple(_rollbacks(holding)),
         approvals=tuple(_approvals(holding, versions)),
         deployments=dict(objects["Deployment"]),
@@ -77,6 +79,15 @@ def _approvals(holding: Holding, versions: Mapping[str, Obj]) -> Iterator[Obj]:
     shown.update(obj["spec"]["version"] for obj in versions.values())
     for version in sorted(shown):
         yield from (approvals[name] for name in sorted(holding.approvals.get(version, ())))
+
+
+def _untold(holding: Holding) -> dict[str, Obj]:
+    """Versions that were deleted and whose deletion the Model's status does not tell; none where no ledger asks."""
+    ledger = ((holding.model or {}).get("status") or {}).get("ledger")
+    if ledger is None:
+        return {}
+    told = {item.get("subject") for item in ledger.get("outbox") or () if item.get("mark") == "Deleted"}
+    return {uid: obj for uid, obj in holding.deleted.items() if uid not in told}
 
 
 def _judged_anew(holding: Holding) -> set[str]:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -275,6 +276,21 @@ def test_gates_are_told_with_their_numbers() -> None:
     assert (passed.name, passed.result, passed.candidate["auc"]) == ("quality", "Passed", 0.9)
     [failed] = record(cluster, "Failed").gates
     assert (failed.result, failed.checks[0]["result"]) == ("Failed", "Failed")
+
+
+def test_a_deleted_version_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = cluster_with_ledger()
+    cluster.version("1", None)
+    cluster.settle(20)
+    gone = cluster.objects["ModelVersion", "fraud-1"]
+    cluster.delete("ModelVersion", "fraud-1")
+    seen = cluster.snapshot
+    monkeypatch.setattr(cluster, "snapshot", lambda: replace(seen(), deleted=(gone,)))
+    for _ in range(3):
+        cluster.step()
+    monkeypatch.setattr(cluster, "snapshot", seen)
+    cluster.settle(20)
+    assert ledger_of(cluster).told == ["Registered 1", "Verified 1", "Deleted 1"]
 
 
 def test_an_undo_is_told_with_what_the_gate_said() -> None:

@@ -52,6 +52,32 @@ def test_a_settled_version_is_shown_once_after_it_changed(world: World) -> None:
     assert set(world.look().versions) == {"fraud-98", "fraud-99"}
 
 
+def test_a_deleted_version_is_shown_until_the_status_tells_of_it(world: World) -> None:
+    gone = version("3", rv=50, settled=True)
+    with_ledger = model(rv=60)
+    with_ledger["status"]["ledger"] = {"count": 0}
+    world.cache.put(with_ledger)
+    world.look()
+    world.cache.remove(gone)
+    for _ in range(2):
+        assert [obj["metadata"]["name"] for obj in world.look().deleted] == ["fraud-3"]
+    told = model(rv=70)
+    item = {"ordinal": 1, "subject": gone["metadata"]["uid"], "mark": "Deleted", "entry": {}}
+    told["status"]["ledger"] = {"count": 1, "outbox": [item]}
+    world.cache.put(told)
+    assert world.look().deleted == ()
+    arrived = model(rv=80)
+    arrived["status"]["ledger"] = {"count": 1}
+    world.cache.put(arrived)
+    assert world.look().deleted == ()
+
+
+def test_without_a_ledger_nobody_asks_for_deleted_versions(world: World) -> None:
+    world.look()
+    world.cache.remove(version("3", rv=50, settled=True))
+    assert world.look().deleted == ()
+
+
 def test_versions_that_the_status_names_are_always_shown(world: World) -> None:
     stage = {
         "name": "production",
