@@ -76,6 +76,9 @@ def test_a_better_version_is_let_through_and_a_worse_one_is_not(registry: Regist
     said = registry.kube.run("describe", "modelversion", "fraud-2")
     assert re.search(r"Candidate:\s+Length:\s+20", said)
     assert re.search(r"Incumbent:\s+Length:\s+10", said)
+    job_name = line(registry.kube.get("modelversion", "fraud-2"), "longer")["job"]
+    kept = registry.kube.wait("job", job_name, lambda j: "ttlSecondsAfterFinished" in j["spec"], what="it has a TTL")
+    assert kept["spec"]["ttlSecondsAfterFinished"] == 600
     registry.version("3", metrics={"auc": 0.9})
     message = registry.reaches("3", "Failed", "GateFailed")["status"]["request"]["message"]
     assert "candidate.length > incumbent.length" in message

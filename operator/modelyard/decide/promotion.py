@@ -58,7 +58,7 @@ class Promotion:
                 # Naming the newer version would write the status of every queued one whenever another comes.
                 text = "a newer request is worked on; this one is taken up if that fails"
                 self._stand(request, Step.QUEUED, VersionReason.QUEUED, text)
-                way = way.before_pods()
+                way = way.in_the_queue()
             elif contender.target is None and way.standing:
                 self.standings[request.id] = way.standing
             self.ways[request.version] = (*self.ways.get(request.version, ()), way)

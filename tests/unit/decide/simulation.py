@@ -36,6 +36,8 @@ class Cluster:
         self.results: dict[str, list[dict[str, Any]]] = {}
         self.outputs: dict[str, list[Any]] = {}
         """What the Jobs of gates leave, by gate: numbers, or the exit code of a crash. The last goes on for ever."""
+        self.bad: set[tuple[str, str]] = set()
+        """(gate, version) whose numbers are not good enough, whatever `outputs` says."""
         self.hanging: set[str] = set()
         """Gates whose Jobs do not end."""
         self.broken: set[str] = set()
@@ -229,7 +231,8 @@ class Cluster:
             gate = labels.get("modelyard.dev/gate")
             if gate in self.hanging:
                 continue
-            code, message = self._gate_ends(gate) if gate else self._helper_ends(labels["modelyard.dev/version"])
+            version = labels["modelyard.dev/version"]
+            code, message = self._gate_ends(gate, version) if gate else self._helper_ends(version)
             done = {"type": "Failed" if code else "Complete", "status": "True", "lastTransitionTime": stamp(self.now)}
             job["status"] = {"conditions": [done]}
             ended = {"terminated": {"exitCode": code, "message": message}}
@@ -244,7 +247,9 @@ class Cluster:
             }  # fmt: skip
             self._put("Pod", f"{name}-x", pod)
 
-    def _gate_ends(self, gate: str) -> tuple[int, str]:
+    def _gate_ends(self, gate: str, version: str) -> tuple[int, str]:
+        if (gate, version) in self.bad:
+            return 0, json.dumps({"ok": 0})
         queue = self.outputs.get(gate, [{"ok": 1}])
         left = queue.pop(0) if len(queue) > 1 else queue[0]
         return (left, "") if isinstance(left, int) else (0, json.dumps(left))

@@ -97,6 +97,10 @@ def _evaluated(world: World, subject: Subject, gate: GateSpec, line: GateResult,
 
 
 def _started(world: World, subject: Subject, gate: GateSpec, line: GateResult, name: str) -> Asked:
+    """The Job of an attempt is to be made, where nothing is in the way."""
+    if ("Job", name) in world.seen.conflicts:
+        text = f"Job {name!r} exists and is not managed by Modelyard for this Model; delete it"
+        return Asked(replace(line, reason=GateReason.JOB_REFUSED.value, message=text))
     refusal = world.seen.refusals.get(("Job", name))
     if refusal:
         line = replace(line, reason=GateReason.JOB_REFUSED.value, message=shortened(f"its Job is refused: {refusal}"))

@@ -34,6 +34,8 @@ class Way:
 
     results: tuple[GateResult, ...] = ()
     """What is to be on record of every gate that was asked."""
+    on_record: tuple[GateResult, ...] = ()
+    """What is so already."""
     starts: tuple[Start, ...] = ()
     probes: tuple[Probe, ...] = ()
     standing: Standing | None = None
@@ -51,10 +53,11 @@ class Way:
         """Whether nothing stands before it any more."""
         return self.standing is None and self.ending is None
 
-    def before_pods(self) -> "Way":
-        """What may go on while another candidate is worked on: evaluations that run and ask no pods."""
-        kept = tuple(line for line in self.results if line.is_final or line.when == "BeforeDeploy")
-        return replace(self, results=kept, starts=(), probes=())
+    def in_the_queue(self) -> "Way":
+        """What remains while others are worked on: what is on record, and evaluations that run and ask no pods."""
+        kept = (line for line in self.results if line in self.on_record or line.job)
+        kept = (line for line in kept if line.is_final or line.when == "BeforeDeploy")
+        return replace(self, results=tuple(kept), starts=(), probes=())
 
 
 class _Walk:
@@ -75,14 +78,15 @@ class _Walk:
     def way(self) -> Way:
         """Where the walk has come to."""
         return Way(
-            tuple(self._results),
-            tuple(self._starts),
-            tuple(self._probes),
-            self._standing,
-            self._ending,
-            self.may_deploy,
-            self._steps,
-            min(self._moments, default=None),
+            results=tuple(self._results),
+            on_record=self._recorded,
+            starts=tuple(self._starts),
+            probes=tuple(self._probes),
+            standing=self._standing,
+            ending=self._ending,
+            may_deploy=self.may_deploy,
+            steps=self._steps,
+            look_again_at=min(self._moments, default=None),
         )
 
     def pass_by(self, stage: StageSpec, request: Request) -> bool:
