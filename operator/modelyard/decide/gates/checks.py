@@ -18,6 +18,8 @@ from modelyard.decide.gates.expressions import CompileError, Expression, Path, c
 VALUE_LENGTH = 160
 """How much of a list or map is shown in a message."""
 KEYS_SHOWN = 12
+WORK = 100_000_000
+"""Values that one check may look at: a few seconds of the operator's time, in the worst case."""
 _NOT_FOUND = re.compile(r'NOT_FOUND: Key not found in map : "(.*)"')
 _STATUS = re.compile(r"^[A-Z_]+: ")
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
@@ -68,8 +70,9 @@ def judge(
     names = _names(checks)
     seen = {"candidate": candidate, "incumbent": incumbent, "version": version}
     data = {name: _with_floats(value) for name, value in seen.items() if name in names and value is not None}
+    size = _size(data) if any(isinstance(check, Expression) and check.work.grows for check in checks) else 0
     given = environment().Activation(data)
-    judged = (_judge(check, seen, given) for check in checks)
+    judged = (_judge(check, seen, given, size) for check in checks)
     return tuple(CheckResult(expression, *result) for expression, result in zip(expressions, judged, strict=True))
 
 
@@ -87,11 +90,16 @@ def _names(checks: Iterable[Expression | CompileError]) -> set[str]:
     return {name for check in checks for name in ({"incumbent"} if isinstance(check, CompileError) else check.names)}
 
 
-def _judge(check: Expression | CompileError, seen: Mapping[str, Any], given: Any) -> tuple[Verdict, str]:
+def _judge(check: Expression | CompileError, seen: Mapping[str, Any], given: Any, size: int) -> tuple[Verdict, str]:
     if isinstance(check, CompileError):
         return Verdict.ERROR, f"the check cannot be understood: {check}"
     if "incumbent" in check.names and seen["incumbent"] is None:
         return Verdict.SKIPPED, "there is no incumbent to compare with"
+    if check.work.over(size) > WORK:
+        return (
+            Verdict.ERROR,
+            f"it could take too long over {size} values; compare less inside of {check.work.loops} loops",
+        )
     try:
         answer = check.program.eval(given)
     except RuntimeError as error:  # such as a loop that is too long
@@ -140,6 +148,15 @@ def _reach(path: Path, seen: Mapping[str, Any]) -> tuple[Any, int]:
 def _shown(value: Any) -> str:
     text = repr(value) if type(value) in (float, int) else _JSON.encode(value)
     return text if len(text) <= VALUE_LENGTH else f"{text[:VALUE_LENGTH]}..."
+
+
+def _size(value: Any) -> int:
+    """How many values there are, a text counting for as many as it is long."""
+    if isinstance(value, dict):
+        return sum(map(_size, value.values())) + len(value)
+    if isinstance(value, list):
+        return sum(map(_size, value)) + 1
+    return 1 + len(value) if isinstance(value, str) else 1
 
 
 def _with_floats(value: Any) -> Any:

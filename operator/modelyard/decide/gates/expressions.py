@@ -5,9 +5,9 @@
 CEL keeps integers and floats apart, and JSON does not: an AUC of exactly 1 arrives as an integer. So the data has
 floats only (`checks` sees to that), and arithmetic takes an integer that is written in the expression beside a float.
 
-Checks are written by whoever may configure one Model and run in the operator of all Models, so they are bounded: the
-library counts iterations, the CRD limits the length, and here nothing may be doubled over and over. Lists and texts
-cannot be joined with `+`, and there are few loops in one check.
+Checks are written by whoever may configure one Model and run in the operator of all Models, so they are bounded. The
+CRD limits their length and the library their iterations; `+` joins no lists or texts, since a few joins of joins fill
+any memory; and `Work` says how long a check could take, before it does.
 """
 
 import json
@@ -16,13 +16,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 from cel_expr_python import cel
 
 VARIABLES = ("candidate", "incumbent", "version")
-MAX_LOOPS = 4
-"""How many of CEL's loops (all, exists, exists_one, filter, map) one check may have."""
+ITERATIONS = 10_000
+"""How often the loops of one check go round at most; then the library gives up."""
 
 _STRING = r"""[rRbB]{0,2}(?:'{3}.*?'{3}|"{3}.*?"{3}|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\w*"
@@ -46,6 +47,29 @@ class CompileError:
         return f"line {self.line}, column {self.column}: {self.message}"
 
 
+@dataclass(frozen=True)
+class Work:
+    """What makes a check take long, counted in its text."""
+
+    loops: int
+    compares: int
+    """What looks at whole lists, maps and texts: ==, !=, in, and functions such as matches."""
+    commas: int
+
+    @property
+    def grows(self) -> bool:
+        """Whether it takes more than a look at each value of the data."""
+        return bool(self.loops and self.compares)
+
+    def over(self, size: int) -> int:
+        """How many values it looks at, at most, in data of that many: each time round, each comparison may see all of
+        the data, and as often as a list in the loop has named it."""
+        if not self.grows:
+            return size
+        rounds, named = int(size**self.loops), int((self.commas + 1) ** self.loops)
+        return min(ITERATIONS, rounds) * self.compares * size * named
+
+
 Path = tuple[str | int, ...]
 """A variable and the keys below it: ("candidate", "slices", 0)."""
 
@@ -59,16 +83,13 @@ class Expression:
     """Variables that it reads."""
     reads: tuple[tuple[str, Path], ...]
     """What it reads of them, as far as it is written out: as a text to show, and as a way into the data."""
+    work: Work
 
 
 @lru_cache(maxsize=4096)
 def compiled(expression: str) -> Expression | CompileError:
     """The expression, ready to be judged, or why it is no check."""
     source = _read(expression)
-    if source.loops > MAX_LOOPS:
-        return CompileError(
-            1, 1, f"a check has at most {MAX_LOOPS} of {', '.join(sorted(_LOOPS))}; this has {source.loops}"
-        )
     try:
         program = environment().compile(source.text)
     except (RuntimeError, TypeError) as error:  # TypeError: text that is not Unicode
@@ -77,7 +98,7 @@ def compiled(expression: str) -> Expression | CompileError:
     if kind not in (cel.Type.BOOL, cel.Type.DYN):
         return CompileError(1, 1, f"a check is true or false, and this gives a value of type {kind.name().lower()}")
     names = frozenset(name for name in VARIABLES if _needs(source.text, name))
-    return Expression(program, names, source.reads)
+    return Expression(program, names, source.reads, source.work)
 
 
 def _needs(text: str, variable: str) -> bool:
@@ -96,17 +117,17 @@ class _Source:
     text: str
     shifts: tuple[tuple[int, int], ...]
     """Line and column of each character that its author did not write."""
-    loops: int
     reads: tuple[tuple[str, Path], ...]
+    work: Work
 
 
 def _read(expression: str) -> _Source:
-    """Find what an expression names, and keep `+` for numbers.
+    """Find what an expression names and does, and keep `+` for numbers.
 
-    CEL joins lists and strings with `+` too, and a few joins of joins fill the operator's memory. So `a + b` is
-    compiled as `a --b`, which only numbers understand; it binds as before, since unary minus binds tighter than `*`.
+    `a + b` is compiled as `a --b`, which only numbers understand; it binds as before, since unary minus binds tighter
+    than `*`.
     """
-    pieces, shifts, reads, loops, previous, end = [], [], dict[str, Path](), 0, "", 0
+    pieces, shifts, reads, words, previous, end = [], [], dict[str, Path](), list[str](), "", 0
     for token in _TOKEN.finditer(expression):
         pieces.append(expression[end : token.start()])
         pieces.append("--" if token["mark"] == "+" else token[0])
@@ -114,13 +135,19 @@ def _read(expression: str) -> _Source:
         if token["mark"] == "+":
             before = "".join(pieces)
             shifts.append((before.count("\n") + 1, len(before) - (before.rfind("\n") + 1)))
-        elif token["name"] and previous == "." and token[0] in _LOOPS:
-            loops += 1
         elif token["name"] in VARIABLES and previous != ".":
             path = (token[0], *_keys(expression, token.end()))
             reads[_shown(path)] = path
         previous = token[0]
-    return _Source("".join(pieces) + expression[end:], tuple(shifts), loops, tuple(reads.items()))
+        words.append(previous)
+    return _Source("".join(pieces) + expression[end:], tuple(shifts), tuple(reads.items()), _work(words))
+
+
+def _work(words: list[str]) -> Work:
+    loops = sum(1 for dot, word in pairwise(words) if dot == "." and word in _LOOPS)
+    calls = sum(1 for word, mark in pairwise(words) if mark == "(" and word.isidentifier()) - loops
+    equals = sum(1 for mark, sign in pairwise(words) if mark in ("=", "!") and sign == "=")
+    return Work(loops, calls + equals + words.count("in"), words.count(","))
 
 
 def _shown(path: Path) -> str:
