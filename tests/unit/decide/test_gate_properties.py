@@ -140,7 +140,7 @@ TURNS = st.tuples(st.sampled_from([20, 12, 4, 1, 0]), st.one_of(st.none(), st.in
 BAD = st.sets(st.tuples(st.sampled_from(list(PHASES)), st.sampled_from(VERSIONS)), max_size=4)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(BAD, st.lists(st.tuples(ACTS, TURNS), max_size=8))
 def test_nothing_moves_past_a_gate_and_nothing_bad_stays(
     bad: set[tuple[str, str]], acts: list[tuple[Callable[[Story], None], tuple[int, int | None]]]
