@@ -1,1 +1,2 @@
-"""Gates: what a candidate has to pass. `job` runs an evaluation, `output` reads what it left, `checks` judges it."""
+"""Gates: what a candidate has to pass. `passage` leads it past them and `asking` asks each; `job` makes an evaluation,
+`ending` and `output` read what became of it, `checks` judges its numbers, `results` keeps the answers."""
