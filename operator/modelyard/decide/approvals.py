@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from modelyard.api import names
+from modelyard.api import codec, names
 from modelyard.api.reasons import ApprovalReason, VersionReason
-from modelyard.decide import codec
 from modelyard.decide.objections import SERVICE_ACCOUNT, Case, Finding, judge
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import VOIDED_KEPT, Request, StageState, Step, Voided

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from modelyard.api import names
+from modelyard.api import codec, names
 from modelyard.api.reasons import ApprovalReason
-from modelyard.decide import approvals, codec, manifests
+from modelyard.decide import approvals, manifests
 from modelyard.decide.gates import results
 from modelyard.decide.objections import Finding
 from modelyard.decide.podspec import compact

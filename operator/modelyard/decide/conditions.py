@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from modelyard.decide import codec
+from modelyard.api import codec
 
 
 def condition(

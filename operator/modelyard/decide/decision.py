@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from modelyard.api import names
+from modelyard.api import codec, names
 from modelyard.api.reasons import ApprovalReason, RollbackReason, VersionReason
 from modelyard.decide import (
     approval_statuses,
     approvals,
     bytes_check,
-    codec,
     events,
     jobs,
     outbox,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from modelyard.api import names
-from modelyard.decide import codec, podspec
+from modelyard.api import codec, names
+from modelyard.decide import podspec
 from modelyard.decide.progress import parse_result
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.world import World

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelyard.api import names
-from modelyard.decide import codec, podspec
+from modelyard.api import codec, names
+from modelyard.decide import podspec
 from modelyard.decide.podspec import compact
 from modelyard.decide.spec import ServingSpec, StageSpec
 from modelyard.decide.state import Current, Revision, StageState

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from modelyard.api import names
+from modelyard.api import codec, names
 from modelyard.api.reasons import ApprovalReason
-from modelyard.decide import codec
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import Request, StageState, Step, Voided

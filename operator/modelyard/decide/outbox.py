@@ -19,8 +19,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelyard.api import codec
 from modelyard.api.reasons import ApprovalReason, ModelReason, VersionReason
-from modelyard.decide import approvals, chronicle, codec
+from modelyard.decide import approvals, chronicle
 from modelyard.decide.podspec import compact
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import Cause, LedgerState, ModelState, StageState, Standing, Step, Transition

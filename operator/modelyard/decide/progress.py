@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelyard.api import names
+from modelyard.api.codec import parse_time
 from modelyard.api.reasons import ArtifactReason, VersionReason
-from modelyard.decide.codec import parse_time
 from modelyard.decide.manifests import FETCH_CONTAINER
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import ServingSpec, StageSpec

@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from modelyard.api import names
-from modelyard.decide import codec
+from modelyard.api import codec, names
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import ModelState, StageState
 from modelyard.decide.world import World

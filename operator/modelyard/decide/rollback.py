@@ -7,9 +7,9 @@ the requests placed before it. What becomes of its own status, or of the object,
 from dataclasses import replace
 
 from modelyard.api import names
+from modelyard.api.codec import parse_time
 from modelyard.api.reasons import RollbackReason, VersionReason
 from modelyard.decide import approvals, targets
-from modelyard.decide.codec import parse_time
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from modelyard.api import names
-from modelyard.decide import codec, manifests, progress, targets
+from modelyard.api import codec, names
+from modelyard.decide import manifests, progress, targets
 from modelyard.decide.gates.probe import Probe, service
 from modelyard.decide.plan import Action, Apply, Create, Delete, Patch
 from modelyard.decide.revisions import Built

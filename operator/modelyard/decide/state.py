@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from modelyard.decide import codec
+from modelyard.api import codec
 
 TRANSITIONS_KEPT = 50
 ENDED_REQUESTS_KEPT = 10

@@ -7,9 +7,9 @@ end of a request that the Model's state no longer remembers.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelyard.api import names
+from modelyard.api import codec, names
 from modelyard.api.reasons import ModelReason, RollbackReason, VersionReason
-from modelyard.decide import approval_statuses, codec, outbox
+from modelyard.decide import approval_statuses, outbox
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import results
 from modelyard.decide.plan import ApplyStatus

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from modelyard.api import codec
 from modelyard.api.reasons import ModelReason, VersionReason
-from modelyard.decide import bytes_check, codec, manifests, outbox, progress, rollback, targets, trial
+from modelyard.decide import bytes_check, manifests, outbox, progress, rollback, targets, trial
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import passage
 from modelyard.decide.revisions import build

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from modelyard.api import defaults, names
+from modelyard.api import codec, defaults, names
 from modelyard.api.reasons import ArtifactReason, VersionReason
-from modelyard.decide import codec, jobs, manifests
+from modelyard.decide import jobs, manifests
 from modelyard.decide.plan import Create
 from modelyard.decide.revisions import short_hash
 from modelyard.decide.state import ModelState, Request

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from modelyard.api import names
-from modelyard.decide.codec import parse_time
+from modelyard.api.codec import parse_time
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import ENDED, Step
 

@@ -18,7 +18,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from modelyard.decide import codec, outbox
+from modelyard.api import codec
+from modelyard.decide import outbox
 from modelyard.decide.snapshot import LedgerSeen, Obj
 from modelyard.ledger.errors import ForeignRecordError, LedgerError, PlaceError
 from modelyard.ledger.layout import ChainName

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.decide import codec, settled
+from modelyard.api import codec
+from modelyard.decide import settled
 from modelyard.decide.spec import parse_duration
 from modelyard.decide.state import Current, ModelState, Request, Revision, StageState, Step, Transition
 from modelyard.decide.versions import is_older, natural_key

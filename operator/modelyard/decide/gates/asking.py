@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelyard.api import codec
 from modelyard.api.reasons import GateReason
-from modelyard.decide import codec
 from modelyard.decide.gates import checks, ending, job, results
 from modelyard.decide.gates.output import Output
 from modelyard.decide.gates.results import GateResult, Result, Subject, shortened

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelyard.api import codec
 from modelyard.api.reasons import GateReason
-from modelyard.decide import codec, jobs, progress
+from modelyard.decide import jobs, progress
 from modelyard.decide.gates.job import BACKSTOP
 from modelyard.decide.gates.output import MAX_LENGTH, Output, OutputError, parse
 from modelyard.decide.progress import parse_result

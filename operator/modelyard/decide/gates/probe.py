@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from modelyard.api import names
-from modelyard.decide import codec, manifests, progress
+from modelyard.api import codec, names
+from modelyard.decide import manifests, progress
 from modelyard.decide.revisions import Built
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import Revision

@@ -16,8 +16,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from modelyard.api import codec
 from modelyard.api.reasons import GateReason
-from modelyard.decide import codec
 from modelyard.decide.gates import checks
 from modelyard.decide.podspec import compact
 from modelyard.decide.spec import GateSpec, StageSpec
