@@ -64,6 +64,9 @@ class Team:
     def delete(self) -> None:
         self.here.delete(f"models.{self._group}", "fraud")
 
+    def delete_version(self, version: str) -> None:
+        self.here.delete(f"modelversions.{self._group}", f"fraud-{version}")
+
     def _create(self, kind: str, name: str, spec: dict[str, Any]) -> None:
         metadata = {"name": name, "namespace": self.here.namespace}
         self.here.create({"apiVersion": f"{self._group}/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
@@ -193,6 +196,8 @@ def test_what_was_in_production_is_answered_when_all_is_deleted(
         team.serves(version)
     moves = team.status()["transitions"]
     process.until(lambda: "Promoted 2" in told(place, team), "the second promotion's record")
+    team.delete_version("1")
+    process.until(lambda: "Deleted 1" in told(place, team), "that the version was deleted")
     team.delete()
     process.until(lambda: told(place, team)[-1] == "Deleted", "that the Model was deleted")
     [then] = asof(place, f"{team.here.namespace}/fraud", "production", moves[0]["effectiveAt"])

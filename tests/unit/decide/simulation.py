@@ -9,12 +9,14 @@ import itertools
 import json
 import marshal
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.decide import decide
 from modelyard.decide.plan import Apply, ApplyStatus, Create, Delete, Patch, Plan
 from modelyard.decide.snapshot import HelperPods, Snapshot
-from tests.unit.decide.ledger import Ledger
+
+if TYPE_CHECKING:
+    from tests.unit.decide.ledger import Ledger
 
 Objects = dict[tuple[str, str], dict[str, Any]]
 
