@@ -63,7 +63,8 @@ def serving(model: Obj, objects: Iterable[Obj]) -> Iterator[Obj]:
     for obj in objects:
         labels = obj["metadata"].get("labels") or {}
         revision = carried.get(labels.get(names.LABEL_STAGE, ""))
-        if revision and (obj["kind"] != "Deployment" or labels.get(names.LABEL_REVISION) == revision):
+        # A Deployment, or the Service that gates find a candidate by, belongs to one revision; the others to the stage.
+        if revision and labels.get(names.LABEL_REVISION, revision) == revision:
             yield obj
 
 
