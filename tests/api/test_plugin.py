@@ -161,7 +161,7 @@ def test_who_reads_roles_and_asks_for_oneself(plugin: Plugin, registry: Registry
     seen = bob("who", "fraud")
     seen.ok()
     assert ["production", "no", "yes", "no", "no"] in rows(seen.out)
-    assert "not shown: rolebindings, which you may not read" in seen.err
+    assert "not read: roles, clusterroles, rolebindings, clusterrolebindings" in seen.err
 
 
 def test_kubectl_completes_commands_and_names(plugin: Plugin, registry: Registry) -> None:

@@ -68,11 +68,10 @@ def who(
     print_table(("STAGE", *map(str.upper, VERBS)), [_own_row(stage, own[stage]) for stage in stages], empty="")
     typer.echo("")
     rows = [(right.stage, right.verb, right.who, right.via) for right in found]
-    print_table(
-        ("STAGE", "MAY", "WHO", "THROUGH"), rows, empty="no binding gives anybody a right to this Model's stages"
-    )
-    for kinds in unread:
-        say(f"not shown: {kinds}, which you may not read")
+    nobody = "who else may is not shown" if unread else "no binding gives anybody a right at these stages"
+    print_table(("STAGE", "MAY", "WHO", "THROUGH"), rows, empty=nobody)
+    if unread:
+        say(f"not read: {', '.join(unread)}, which takes the right to list them")
 
 
 def _own_row(stage: str, verbs: list[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def test_data_is_the_same_by_its_digest() -> None:
     assert same_data(mine, [mine, *others]) == {"payments d1": ["modelyard://risk/fraud@5"]}
 
 
-def test_a_recipe_runs_nothing_that_a_field_smuggles_in() -> None:
+def test_a_recipe_runs_nothing_that_a_field_smuggles_in(tmp_path: Path) -> None:
     evil = "x\ntouch /tmp/owned; `id` $(id) 'quoted'"
     obj = version(
         "7", source={"repository": evil, "revision": evil, "path": evil},
@@ -88,7 +89,7 @@ def test_a_recipe_runs_nothing_that_a_field_smuggles_in() -> None:
     script = "\n".join(recipe(obj))
     stubs = "git() { :; }; cd() { :; }; python3() { :; }; cat() { :; }; touch() { echo TOUCHED; }; id() { echo RAN; }\n"
     run = script.replace(".venv/bin/pip", ":")
-    done = subprocess.run(["sh"], input=stubs + run, capture_output=True, text=True, check=True)
+    done = subprocess.run(["sh"], input=stubs + run, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == ""
 
 
