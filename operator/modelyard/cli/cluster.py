@@ -5,18 +5,16 @@ tree of errors. Nothing is retried here, but a watch that the server ends is ope
 """
 
 import json
-import os
-import ssl
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import urllib3
 
 from modelyard.api.names import API_VERSION, GROUP
-from modelyard.cli.errors import CommandError, LoginError
+from modelyard.cli.connections import connections
+from modelyard.cli.errors import CommandError
 from modelyard.cli.kubeconfig import Login
 from modelyard.kube.errors import ExpiredError, NotFoundError, TransientError, UnreachableError, error_for
 from modelyard.kube.kinds import KINDS, Kind
@@ -51,7 +49,7 @@ class Cluster:
         self._headers["User-Agent"] = MANAGER
         for group in login.identity.groups:
             self._headers.add("Impersonate-Group", group)
-        self._pool = _pool(login)
+        self._pool = connections(login)
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json:
         """One object; NotFoundError when there is none."""
@@ -233,42 +231,6 @@ class Cluster:
                 raise CommandError(message)
             raise error_for(answer.status, refusal, attempted, answer.headers.get("Retry-After"))
         return answer
-
-
-def _pool(login: Login) -> urllib3.PoolManager:
-    options: dict[str, Any] = {}
-    if login.server.startswith("https://"):
-        options["ssl_context"] = _tls(login)
-        if login.server_name:
-            options.update(server_hostname=login.server_name, assert_hostname=login.server_name)
-    proxy = login.proxy or _proxy_from_environment(login.server)
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-
-
-def _tls(login: Login) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cadata=login.authority.decode() if login.authority else None)
-        if not login.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if login.identity.certificate and login.identity.key:
-            with tempfile.TemporaryDirectory() as folder:  # ssl takes a client's certificate from a file only
-                path = os.path.join(folder, "client.pem")
-                with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
-                    file.write(login.identity.certificate + b"\n" + login.identity.key)
-                context.load_cert_chain(path)
-    except (ssl.SSLError, ValueError) as error:
-        raise LoginError(f"log in to the cluster: certificates of the kubeconfig: {error}") from error
-    return context
-
-
-def _proxy_from_environment(server: str) -> str | None:
-    if not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(server)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 def _events(answer: urllib3.BaseHTTPResponse, attempted: str) -> Iterator[Json]:
