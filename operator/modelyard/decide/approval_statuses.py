@@ -4,7 +4,7 @@ Called when everything is decided. An Approval is judged anew as long as a reque
 that is over stays told.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,24 +30,27 @@ _VOID = (ApprovalReason.MADE_BEFORE_REJECTION, ApprovalReason.MADE_BEFORE_ROLLBA
 def approval_statuses(world: World, state: ModelState, verdicts: Mapping[str, Verdict]) -> Iterator[ApplyStatus]:
     """The statuses of Approvals that differ from what they should be."""
     for (version, stage), objects in world.approvals.items():
-        for finding in _findings(world, state, verdicts.get(version), stage, version, objects):
-            recorded = outbox.marks(world, state, finding.obj, [finding.obj["spec"]["decision"]])
-            status = approval_status(finding, world.now, recorded)
-            if status != finding.obj.get("status"):
-                yield ApplyStatus("Approval", finding.name, finding.obj["metadata"]["uid"], status)
+        findings = {f.name: f for f in _findings(world, state, verdicts.get(version), stage, version, objects)}
+        for obj in objects:
+            name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
+            known = obj.get("status") or {}
+            status = approval_status(findings[name], world.now) if name in findings else dict(known)
+            if recorded := outbox.marks(world, state, obj, [obj["spec"]["decision"]]):
+                status["recorded"] = recorded
+            if status != known:
+                yield ApplyStatus("Approval", name, uid, status)
 
 
-def approval_status(finding: Finding, now: datetime, recorded: Sequence[str] | None = None) -> dict[str, Any]:
-    """An Approval's whole status. `recorded`: the marks of what the ledger was told of it; None for those it has."""
+def approval_status(finding: Finding, now: datetime) -> dict[str, Any]:
+    """An Approval's whole status, with the marks that it has of what the ledger was told of it."""
     before = finding.obj.get("status") or {}
     known = before.get("conditions") or ()
     generation = finding.obj["metadata"].get("generation", 1)
     counted = condition(
         known, "Counted", finding.counted, finding.reason, finding.message, generation=generation, now=now
     )
-    marks = list(before.get("recorded") or () if recorded is None else recorded)
-    status = {"observedGeneration": generation, "by": finding.by, "recorded": marks, "conditions": [counted]}
-    return {key: value for key, value in status.items() if value not in ("", [])}
+    status = {"observedGeneration": generation, "by": finding.by, "conditions": [counted]}
+    return {key: value for key, value in {**status, "recorded": before.get("recorded")}.items() if value}
 
 
 def _findings(

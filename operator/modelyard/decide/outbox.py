@@ -88,10 +88,14 @@ def keeps(world: World, ended: str, recorded: bool | None) -> bool:
 
 
 def marks(world: World, state: ModelState, obj: Obj, due: Iterable[str]) -> list[str]:
-    """The object's `status.recorded`: what was told of it, of what there is to tell."""
+    """The object's `status.recorded`: what was told of it, of what there is to tell, and what its entries wait for."""
     before = (obj.get("status") or {}).get("recorded") or ()
-    told = {*before, *(_told_of(state.ledger, obj) if state.ledger else ())}
-    return [mark for mark in due if mark in told] if world.seen.ledger else list(before)
+    if world.seen.ledger is None or state.ledger is None:
+        return list(before)
+    # Entries that leave with this decision may stay, if nothing else is to be written: their marks stay that long.
+    waiting = _told_of(state.ledger, obj) | (_told_of(world.memory.ledger, obj) if world.memory.ledger else set())
+    due = list(due)
+    return [mark for mark in due if mark in before or mark in waiting] + sorted(waiting.difference(due))
 
 
 def due_of(verdict: Verdict) -> list[str]:

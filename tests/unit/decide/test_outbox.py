@@ -336,6 +336,43 @@ def test_a_ledger_configured_later_is_told_what_is_remembered() -> None:
     assert first.message == "it happened before a ledger was configured"
 
 
+def test_a_failed_verification_that_is_tried_again_holds_nothing_up() -> None:
+    """The mark that its entry waits for stays until the entry has left, though something else is to be told by then."""
+    cluster = cluster_with_ledger()
+    cluster.results["1"] = [{"error": {"reason": "ObjectNotFound", "message": "no such key", "transient": False}}]
+    cluster.version("1", None)
+    cluster.settle(20)
+    cluster.results.clear()
+    cluster.annotate("1", retry="now")
+    cluster.settle(20)
+    for version in ("2", "3"):
+        cluster.version(version)
+        cluster.settle(20)
+    told = [f"{kind} {version}" for version in "23" for kind in ALL]
+    assert ledger_of(cluster).told == ["Registered 1", "Failed 1", "Verified 1", *told]
+    assert waiting(cluster) <= 3
+    assert cluster.objects["ModelVersion", "fraud-1"]["status"]["recorded"] == ["Registered", "Verified"]
+
+
+def test_approvals_from_before_a_ledger_are_told_once() -> None:
+    cluster = Cluster()
+    cluster.admission = True
+    cluster.model(stages=[{"name": "production", "approvals": {"required": 1}}])
+    cluster.version("1")
+    cluster.settle(20)
+    cluster.approve("alice", "1")
+    cluster.settle(20)
+    cluster.ledger = Ledger()
+    cluster.settle(20)
+    cluster.version("2")
+    cluster.settle(20)
+    cluster.approve("bob", "2")
+    cluster.settle(20)
+    before = ["Promoted 1", "Registered 1", "Verified 1", "Approved 1"]
+    assert cluster.ledger.told == [*before, "Registered 2", "Verified 2", "Approved 2", "Promoted 2"]
+    assert waiting(cluster) <= 3
+
+
 def test_a_lost_status_tells_nothing_twice() -> None:
     cluster = cluster_with_ledger()
     for version in ("1", "2"):
