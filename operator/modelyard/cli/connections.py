@@ -29,7 +29,8 @@ def connections(login: Login) -> urllib3.PoolManager:
 def _tls(login: Login) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=login.authority.decode() if login.authority else None)
-        if not login.verify:
+        if not login.verify:  # the kubeconfig says so; like kubectl, no word about it at every request
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if login.identity.certificate and login.identity.key:
