@@ -50,6 +50,12 @@ def outcome(world: World, job: Obj, *, needs_output: bool = True) -> Output | Ga
     return _overdue(world, job) or next(filter(None, (_failed(world, job, pod) for pod in pods)), _lost(world, job))
 
 
+def has_ended(world: World, job: Obj) -> bool:
+    """Whether the gate's container has ended, however it did. The Job says so a moment later."""
+    name = job["spec"]["template"]["spec"]["containers"][0]["name"]
+    return any(_container(pod, name) for pod in jobs.pods_of(world, job))
+
+
 def waiting(world: World, job: Obj) -> str:
     """Why the gate's container does not run yet; empty when it does."""
     if job["spec"].get("suspend"):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from modelyard.api import names
 from modelyard.decide import jobs
-from modelyard.decide.gates import results
+from modelyard.decide.gates import ending, results
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.gates.results import Result
 from modelyard.decide.plan import Action, Create, Delete, Patch
@@ -29,7 +29,7 @@ def actions(world: World, ways: Iterable[Way]) -> Iterator[Action]:
     awaited = _awaited(world, ways) if present else set()
     for name, job in present.items():
         if name not in awaited:
-            yield from _let_go(name, job)
+            yield from _let_go(world, name, job)
 
 
 def _is_of_gate(job: Obj) -> bool:
@@ -44,8 +44,10 @@ def _awaited(world: World, ways: Iterable[Way]) -> set[str]:
     return awaited | {line.job for way in ways for line in way.results if line.job and line != known.get(line.job)}
 
 
-def _let_go(name: str, job: Obj) -> Iterator[Action]:
+def _let_go(world: World, name: str, job: Obj) -> Iterator[Action]:
+    """Keep what has ended, and its log, for a while; end what runs for nobody."""
     if jobs.condition_of(job, "Complete", "Failed") is None:
-        yield Delete("Job", name, job["metadata"]["uid"])
+        if not ending.has_ended(world, job):
+            yield Delete("Job", name, job["metadata"]["uid"])
     elif "ttlSecondsAfterFinished" not in job["spec"]:
         yield Patch("Job", name, {"spec": {"ttlSecondsAfterFinished": TTL_SECONDS}})

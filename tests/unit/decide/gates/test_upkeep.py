@@ -1,0 +1,34 @@
+"""What runs for nobody ends; what has ended stays a while, with its log."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from modelyard.decide.gates import upkeep
+from modelyard.decide.plan import Action, Delete, Patch
+from tests.unit.decide.gates.attempts import condition, ended, pod, started, world
+
+DELETED = Delete("Job", "fraud-gate-1", "uid-job")
+KEPT = Patch("Job", "fraud-gate-1", {"spec": {"ttlSecondsAfterFinished": upkeep.TTL_SECONDS}})
+
+
+@pytest.mark.parametrize(
+    ("pods", "conditions", "expected"),
+    [
+        pytest.param((), [], [DELETED], id="no pod yet"),
+        pytest.param((pod({"running": {}}),), [], [DELETED], id="running"),
+        pytest.param((pod({"waiting": {"reason": "ErrImageNeverPull"}}),), [], [DELETED], id="never going to run"),
+        pytest.param((pod(ended(0, "{}")),), [], [], id="ended, and the Job does not know yet"),
+        pytest.param((pod(ended(1)),), [], [], id="crashed, and the Job does not know yet"),
+        pytest.param((pod(ended(0, "{}")),), [condition("Complete", "")], [KEPT], id="complete"),
+        pytest.param((), [condition("Failed", "DeadlineExceeded")], [KEPT], id="failed"),
+    ],
+)
+def test_a_job_that_nobody_waits_for(pods: tuple[Any, ...], conditions: list[Any], expected: list[Action]) -> None:
+    of = started(conditions=conditions)
+    at = world(pods=pods)
+    at = replace(at, seen=replace(at.seen, jobs={"fraud-gate-1": of}))
+    assert list(upkeep.actions(at, [])) == expected
+    of["spec"]["ttlSecondsAfterFinished"] = upkeep.TTL_SECONDS
+    assert KEPT not in upkeep.actions(at, [])
