@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from modelyard.api.codec import format_time
 from modelyard.decide import decide, outbox, settled_and_told
 from modelyard.decide.plan import Commit
 from modelyard.ledger.records import Record
@@ -128,6 +131,76 @@ def test_killed_after_every_single_write() -> None:
         deaths += len(killed)
     assert deaths > 25
     assert ledger_of(cluster).told[-2:] == ["RolledBack 1", "Suspended 1"]
+
+
+VERSIONS = st.sampled_from("123")
+LIVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("promote"), VERSIONS),
+        st.tuples(st.just("withdraw"), VERSIONS),
+        st.tuples(st.just("delete"), VERSIONS),
+        st.tuples(st.just("retry"), VERSIONS),
+        st.tuples(st.just("approve"), VERSIONS),
+        st.tuples(st.just("fail"), VERSIONS),
+        st.sampled_from([("rollback", ""), ("suspend", ""), ("down", ""), ("up", ""), ("restart", "")]),
+    ),
+    max_size=10,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(life=LIVES)
+def test_whatever_happens_every_move_is_told_once(life: list[tuple[str, str]]) -> None:
+    """Users, a store that comes and goes, and a process that is started anew; in the end all is quiet and told."""
+    policy = {"name": "production", "approvals": {"required": 0}}
+    cluster = cluster_with_ledger(stages=[policy])
+    cluster.admission = True
+    for number, (act, version) in enumerate(life):
+        _act(cluster, number, act, version)
+        cluster.settle(20)
+    ledger_of(cluster).come_back()
+    cluster.settle(100)
+    cluster.version("9")
+    cluster.settle(20)
+    moves = [(line["type"], line["at"]) for line in status(cluster)["transitions"]]
+    kinds = {kind for kind, _ in moves}
+    records = ledger_of(cluster).records
+    assert [(r.type, format_time(r.at)) for r in records if r.type in kinds] == moves
+    assert len({(r.type, r.at, r.stage, r.sequence, r.message, str(r.version)) for r in records}) == len(records)
+    assert waiting(cluster) <= 3
+    assert synced(cluster) == ("True", "Synced")
+
+
+def _act(cluster: Cluster, number: int, act: str, version: str) -> None:
+    known = ("ModelVersion", f"fraud-{version}") in cluster.objects
+    match act:
+        case "promote":
+            cluster.version(version, annotations={"modelyard.dev/request": str(number)})
+        case "withdraw" if known:
+            cluster.version(version, None)
+        case "delete" if known:
+            cluster.delete("ModelVersion", f"fraud-{version}")
+        case "retry" if known:
+            cluster.annotate(version, retry=str(number))
+        case "approve" if known:
+            cluster.approve("alice", version, f"approval-{number}")
+        case "fail":
+            cluster.results[version] = [{"error": {"reason": "ObjectNotFound", "message": "gone", "transient": False}}]
+        case "rollback":
+            cluster.rollback(f"rollback-{number}")
+        case "suspend":
+            suspended = status(cluster)["stages"][0].get("suspended", False) if "status" in _model(cluster) else False
+            cluster.model(stages=[{"name": "production", "suspend": not suspended}])
+        case "down":
+            ledger_of(cluster).go_down()
+        case "up":
+            ledger_of(cluster).come_back()
+        case "restart":
+            ledger_of(cluster).forget()
+
+
+def _model(cluster: Cluster) -> dict[str, Any]:
+    return cluster.objects["Model", "fraud"]
 
 
 def test_a_process_that_starts_anew_appends_nothing_twice() -> None:
