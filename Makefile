@@ -1,7 +1,7 @@
 # Every daily task, one verb each; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help cluster down status images install-dev demo crds check test test-unit test-api test-cluster bench clean
+.PHONY: help cluster down status images install-dev demo crds check test test-unit test-api test-cluster test-faults bench clean
 
 # uv reads pyproject.toml and uv.lock. A machine without it gets one in a place of its own.
 PYTHON ?= python3
@@ -62,6 +62,9 @@ test-api: cluster ## against a real API server
 
 test-cluster: cluster ## with real pods
 	$(PYTEST) -m cluster
+
+test-faults: cluster ## kill and disturb the operator on a real API server, again and again
+	$(PYTEST) -m faults
 
 bench: cluster ## measure, beside the raw floor of the same run
 	$(UV) run python -m tests.bench

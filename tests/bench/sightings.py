@@ -78,6 +78,11 @@ class Sightings:
                 self._seen.append((moment, json.loads(line)["object"]))
                 self._news.notify_all()
 
+    def seen(self) -> list[tuple[float, Obj]]:
+        """Everything so far: the moment, and the object as it was then."""
+        with self._news:
+            return list(self._seen)
+
     def when(self, holds: Callable[[Obj], bool], since: float, timeout: float = 120) -> float:
         """The moment (perf_counter) of the first event after `since` whose object satisfies the condition."""
         deadline = time.monotonic() + timeout
