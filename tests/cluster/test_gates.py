@@ -105,6 +105,7 @@ def test_the_candidates_pods_are_asked_while_the_incumbent_serves(registry: Regi
     registry.model(stages=[{**production(same), "name": "staging"}, production(same)])
     registry.version("1")
     registry.serves("1")
+    registry.answered_by("1")
     with Load(registry.url()) as load:
         load.until("1")
         registry.version("2")
@@ -205,6 +206,7 @@ def test_a_revision_that_fails_in_traffic_is_undone_without_a_failed_request(reg
     registry.version("1")
     registry.serves("1")
     answered(registry, "1", "smoke", "Passed")
+    registry.answered_by("1")
     with Load(registry.url()) as load:
         load.until("1")
         registry.version("2", serving={"env": [{"name": "FLAVOUR", "value": "bitter"}]})

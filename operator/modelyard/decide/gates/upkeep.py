@@ -8,15 +8,17 @@ process that dies between the two writes must not take its own deletion for some
 from collections.abc import Iterable, Iterator
 
 from modelyard.api import names
+from modelyard.api.reasons import GateReason
 from modelyard.decide import jobs
 from modelyard.decide.gates import ending, results
 from modelyard.decide.gates.passage import Way
-from modelyard.decide.gates.results import Result
+from modelyard.decide.gates.results import GateResult
 from modelyard.decide.plan import Action, Create, Delete, Patch
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.world import World
 
 TTL_SECONDS = 600
+_NO_LOG = frozenset({GateReason.IMAGE_NOT_PULLED, GateReason.UNSCHEDULABLE})
 
 
 def actions(world: World, ways: Iterable[Way]) -> Iterator[Action]:
@@ -26,9 +28,15 @@ def actions(world: World, ways: Iterable[Way]) -> Iterator[Action]:
     for start in due.values():
         yield Create(start.manifest(world))
     present = {name: job for name, job in world.seen.jobs.items() if _is_of_gate(job)}
-    awaited = _awaited(world, ways) if present else set()
+    known = _recorded(world) if present else {}
+    awaited = {line.job for way in ways for line in way.results if line.job and line != known.get(line.job)}
     for name, job in present.items():
-        if name not in awaited:
+        line = known.get(name)
+        if name in awaited or (line and not line.is_final):
+            continue
+        if line and line.reason not in _NO_LOG:
+            yield from _with_ttl(name, job)
+        else:
             yield from _let_go(world, name, job)
 
 
@@ -37,17 +45,20 @@ def _is_of_gate(job: Obj) -> bool:
     return labels.get(names.LABEL_JOB) == "gate" and "deletionTimestamp" not in job["metadata"]
 
 
-def _awaited(world: World, ways: Iterable[Way]) -> set[str]:
-    """Jobs whose answer is not on record: the record waits for it, or will have it after this decision."""
-    known = {line.job: line for version in world.versions.values() for line in results.recorded(version) if line.job}
-    awaited = {name for name, line in known.items() if line.result == Result.RUNNING}
-    return awaited | {line.job for way in ways for line in way.results if line.job and line != known.get(line.job)}
+def _recorded(world: World) -> dict[str, GateResult]:
+    """What is on record, by the Job that said it or is to say it."""
+    return {line.job: line for version in world.versions.values() for line in results.recorded(version) if line.job}
 
 
 def _let_go(world: World, name: str, job: Obj) -> Iterator[Action]:
     """Keep what has ended, and its log, for a while; end what runs for nobody."""
-    if jobs.condition_of(job, "Complete", "Failed") is None:
-        if not ending.has_ended(world, job):
-            yield Delete("Job", name, job["metadata"]["uid"])
-    elif "ttlSecondsAfterFinished" not in job["spec"]:
+    if jobs.condition_of(job, "Complete", "Failed"):
+        yield from _with_ttl(name, job)
+    elif not ending.has_ended(world, job):
+        yield Delete("Job", name, job["metadata"]["uid"])
+
+
+def _with_ttl(name: str, job: Obj) -> Iterator[Action]:
+    """The TTL counts from the Job's end; one that ran out of time ends by its own deadline, with its log."""
+    if "ttlSecondsAfterFinished" not in job["spec"]:
         yield Patch("Job", name, {"spec": {"ttlSecondsAfterFinished": TTL_SECONDS}})

@@ -7,6 +7,7 @@ import pytest
 
 from modelyard.decide.gates import upkeep
 from modelyard.decide.plan import Action, Delete, Patch
+from modelyard.decide.versions import Version
 from tests.unit.decide.gates.attempts import condition, ended, pod, started, world
 
 DELETED = Delete("Job", "fraud-gate-1", "uid-job")
@@ -32,3 +33,19 @@ def test_a_job_that_nobody_waits_for(pods: tuple[Any, ...], conditions: list[Any
     assert list(upkeep.actions(at, [])) == expected
     of["spec"]["ttlSecondsAfterFinished"] = upkeep.TTL_SECONDS
     assert KEPT not in upkeep.actions(at, [])
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "expected"),
+    [
+        pytest.param("Running", "", [], id="its answer is waited for"),
+        pytest.param("Error", "TimedOut", [KEPT], id="its own deadline ends it, and its log stays"),
+        pytest.param("Error", "ImageNotPulled", [DELETED], id="it will never run"),
+    ],
+)
+def test_a_job_that_runs_and_is_on_record(result: str, reason: str, expected: list[Action]) -> None:
+    at = world(pods=(pod({"running": {}}),))
+    line = {"stage": "production", "name": "slices", "when": "BeforeDeploy", "result": result, "reason": reason}
+    obj = {**at.versions["7"].obj, "status": {"gates": [{**line, "job": "fraud-gate-1"}]}}
+    at = replace(at, seen=replace(at.seen, jobs={"fraud-gate-1": started()}), versions={"7": Version(obj)})
+    assert list(upkeep.actions(at, [])) == expected
