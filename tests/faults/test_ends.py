@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.bench.sightings import Api
+from tests.cluster.conftest import UNPROTECTED
 from tests.definitions import define, new_group, undefine
 from tests.faults.faults import Counted, Errors, StopAfter
 from tests.faults.kubelet import Kubelet, a_node
@@ -51,7 +52,7 @@ def yards(tmp_path_factory: pytest.TempPathFactory) -> Iterator["queue.Queue[Yar
         stack.callback(undefine, kube, group)
         node = stack.enter_context(a_node(api))
         for number in range(LANES):
-            here = stack.enter_context(kube.own_namespace("faults"))
+            here = stack.enter_context(kube.own_namespace("faults", UNPROTECTED))
             proxy = stack.enter_context(Proxy(api))
             assert here.namespace
             kubelet = Kubelet(api, here.namespace, node)
