@@ -182,14 +182,6 @@ def test_replicas_set_by_an_autoscaler_are_kept_and_matched(registry: Registry) 
     assert registry.deployments()[serving] == 2
 
 
-def test_gates_hold_a_request_back(registry: Registry) -> None:
-    gate = {"name": "quality", "checks": ["candidate.auc > 0.8"]}
-    registry.model(stages=[{"name": "production", "gates": [gate]}])
-    registry.version("1")
-    registry.reaches("1", "Held", "NotSupportedYet")
-    assert registry.deployments() == {}
-
-
 def test_a_name_that_is_taken_is_not_adopted(registry: Registry) -> None:
     ports = {"ports": [{"port": 80}]}
     registry.kube.create(
