@@ -333,6 +333,18 @@ class TestBeforeTraffic:
         assert cluster.replicas("2") == []
         assert candidate_services(cluster) == []
 
+    def test_says_no_again_without_pods(self, cluster: Cluster) -> None:
+        cluster.model(stages=[stage("staging", self.SMOKE), stage("production", self.SMOKE)])
+        cluster.outputs["smoke"] = [{"ok": 0}]
+        promote(cluster, "1", "2")
+        for version, wanted in (("1", "staging"), ("2", "production")):
+            cluster.settle(10)
+            cluster.version(version, stage=wanted, annotations={"modelyard.dev/request": "again"})
+            for _ in range(10):
+                cluster.step()
+                assert not [key for key in cluster.objects if key[0] == "Deployment"]
+            assert cluster.request(version) == ("Failed", "GateFailed")
+
     def test_is_not_taken_for_lost_while_pods_come_and_go(self, cluster: Cluster) -> None:
         cluster.model(stages=[stage("production", self.SMOKE)])
         cluster.hanging = {"smoke"}

@@ -122,6 +122,8 @@ class _Walk:
     def asked_at_pods(self, subject: Subject, candidate: Built, pods: Progress) -> bool:
         """Whether the candidate's pods are ready and the BeforeTraffic gates have passed them."""
         gates = subject.stage.gates_at("BeforeTraffic")
+        if self._is_refused(subject, gates):
+            return self.passes(subject, gates)
         if not pods.ready:
             self._keep(subject, gates)
             return False
@@ -132,7 +134,8 @@ class _Walk:
     def _passes_there(self, subject: Subject, gates: tuple[GateSpec, ...], candidate: Built) -> bool:
         """Whether the gates that ask pods have passed a candidate at a stage that it does not want."""
         stage = subject.stage
-        if self._has_all(subject, gates, passing_by=True) or not self._needs_endpoint(stage, gates):
+        needs_no_pods = self._is_refused(subject, gates) or not self._needs_endpoint(stage, gates)
+        if needs_no_pods or self._has_all(subject, gates, passing_by=True):
             return self.passes(subject, gates, passing_by=True)
         if stage.suspend:
             self._standing = _closed(stage)
@@ -185,6 +188,11 @@ class _Walk:
 
     def _needs_endpoint(self, stage: StageSpec, gates: Iterable[GateSpec]) -> bool:
         return stage.serving is not None and any(gate.job is not None for gate in gates)
+
+    def _is_refused(self, subject: Subject, gates: Iterable[GateSpec]) -> bool:
+        """Whether one of the gates has said no before, which needs no pods to be said again."""
+        lines = (results.known(self._recorded, results.asked(subject, g), passing_by=False) for g in gates)
+        return any(line is not None and line.is_final and not line.passes for line in lines)
 
     def _has_all(self, subject: Subject, gates: Iterable[GateSpec], *, passing_by: bool = False) -> bool:
         lines = (results.known(self._recorded, results.asked(subject, g), passing_by=passing_by) for g in gates)
