@@ -14,6 +14,9 @@ from tests.kube import find_kubeconfig
 
 Obj = dict[str, Any]
 
+WATCHED = 3600
+"""Seconds that a watch lasts, however quiet."""
+
 
 class Api:
     """The API server without any client library: what the floor is measured with."""
@@ -25,12 +28,14 @@ class Api:
         self.token: str = user.get("token", "")
         self.context = _tls(cluster, user)
 
-    def request(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Any:
-        """One request; the answer's body, open for reading."""
+    def request(
+        self, method: str, path: str, body: Obj | None = None, kind: str = "application/json", timeout: float = 300
+    ) -> Any:
+        """One request; the answer's body, open for reading. `timeout`: seconds without a byte."""
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
         request = urllib.request.Request(self.server + path, data=data, method=method, headers=headers)
-        return urllib.request.urlopen(request, context=self.context, timeout=300)
+        return urllib.request.urlopen(request, context=self.context, timeout=timeout)
 
     def call(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Obj:
         """One request; the object answered."""
@@ -67,7 +72,8 @@ class Sightings:
         self._seen: list[tuple[float, Obj]] = []
         self._news = threading.Condition()
         version = api.call("GET", path)["metadata"]["resourceVersion"]
-        self._response = api.request("GET", f"{path}?watch=1&resourceVersion={version}&timeoutSeconds=3600")
+        watch = f"{path}?watch=1&resourceVersion={version}&timeoutSeconds={WATCHED}"
+        self._response = api.request("GET", watch, timeout=WATCHED)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
