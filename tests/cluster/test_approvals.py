@@ -52,6 +52,12 @@ def acting(registry: Registry, who: str) -> Registry:
     return replace(registry, kube=person(registry, who))
 
 
+def in_another_second_than(moment: datetime) -> None:
+    """Wait until what is made now is certainly later: an object's time of creation is known to the second only."""
+    while datetime.now(UTC) < moment + timedelta(seconds=1):
+        time.sleep(0.05)
+
+
 def demand(registry: Registry, *, serving: bool = True, **policy: Any) -> None:
     """A Model whose production wants two approvals by others than the requester."""
     approvals = {"required": 2, "excludeRequester": True, **policy}
@@ -228,6 +234,7 @@ def test_one_reject_ends_the_request_and_approvals_made_since_count_for_the_next
 
     person(team, "alice").run("annotate", "modelversion", "fraud-2", "modelyard.dev/request=1")
     team.reaches("2", "AwaitingApproval", "ApprovalsMissing")
+    in_another_second_than(datetime.now(UTC))
     for who in ("bob", "dave"):
         approve(team, who, "2", second, f"{who}-again")
     team.serves("2")
@@ -240,15 +247,14 @@ def test_what_was_approved_before_a_rollback_does_not_bring_the_version_back(tea
     second = ask(team, "2")
     approve(team, "bob", "2", second)
     team.serves("2")
-    moved = datetime.fromisoformat(team.current(team.kube.get("model", "fraud"))["since"])
-    while datetime.now(UTC) < moved + timedelta(seconds=1):  # its time of creation is known to the second only
-        time.sleep(0.05)
+    in_another_second_than(datetime.fromisoformat(team.current(team.kube.get("model", "fraud"))["since"]))
     says(team, approve(team, "carol", "2", second), "False", "AlreadyServing")
     acting(team, "dave").rollback("back")
     team.applied("back")
     says(team, "bob-2", "False", "MadeBeforeRollback")
     person(team, "alice").run("annotate", "modelversion", "fraud-2", "modelyard.dev/request=1")
     team.reaches("2", "AwaitingApproval", "ApprovalsMissing", STAGE_MOVES)
+    in_another_second_than(datetime.now(UTC))
     approve(team, "bob", "2", second, "bob-again")
     team.serves("2")
 

@@ -13,7 +13,7 @@ from modelyard.decide import approvals, outbox
 from modelyard.decide.approvals import Tally
 from modelyard.decide.conditions import condition
 from modelyard.decide.objections import Finding, stamp_of
-from modelyard.decide.plan import ApplyStatus
+from modelyard.decide.plan import ReplaceStatus
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import ModelState, Request
@@ -27,7 +27,7 @@ IGNORED_SHOWN = 10
 _VOID = (ApprovalReason.MADE_BEFORE_REJECTION, ApprovalReason.MADE_BEFORE_ROLLBACK)
 
 
-def approval_statuses(world: World, state: ModelState, verdicts: Mapping[str, Verdict]) -> Iterator[ApplyStatus]:
+def approval_statuses(world: World, state: ModelState, verdicts: Mapping[str, Verdict]) -> Iterator[ReplaceStatus]:
     """The statuses of Approvals that differ from what they should be."""
     for (version, stage), objects in world.approvals.items():
         findings = {f.name: f for f in _findings(world, state, verdicts.get(version), stage, version, objects)}
@@ -38,7 +38,7 @@ def approval_statuses(world: World, state: ModelState, verdicts: Mapping[str, Ve
             if recorded := outbox.marks(world, state, obj, [obj["spec"]["decision"]]):
                 status["recorded"] = recorded
             if status != known:
-                yield ApplyStatus("Approval", name, uid, status)
+                yield ReplaceStatus("Approval", name, uid, status)
 
 
 def approval_status(finding: Finding, now: datetime) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from modelyard.decide.gates import upkeep
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.gates.probe import Probe
 from modelyard.decide.objections import Finding, stamp_of
-from modelyard.decide.plan import Action, ApplyStatus, Commit, Delete, Plan
+from modelyard.decide.plan import Action, Commit, Delete, Plan, ReplaceStatus
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.stage import StageOutcome
 from modelyard.decide.state import ModelState, StageState, Transition
@@ -192,7 +192,7 @@ def _orphans(seen: Snapshot, now: datetime) -> Plan:
         ]  # fmt: skip
         status = {**version.status, "observedGeneration": version.generation, "conditions": conditions}
         if status != version.status:
-            writes.append(ApplyStatus("ModelVersion", version.name, version.uid, status))
+            writes.append(ReplaceStatus("ModelVersion", version.name, version.uid, status))
     for obj in seen.rollbacks:
         if (obj.get("status") or {}).get("outcome") in ("Applied", "Refused"):
             continue
@@ -203,10 +203,10 @@ def _orphans(seen: Snapshot, now: datetime) -> Plan:
             for kind in ("Applied", "Ready")
         ]
         refused = {"observedGeneration": generation, "outcome": "Refused", "conditions": both}
-        writes.append(ApplyStatus("Rollback", obj["metadata"]["name"], obj["metadata"]["uid"], refused))
+        writes.append(ReplaceStatus("Rollback", obj["metadata"]["name"], obj["metadata"]["uid"], refused))
     for obj in seen.approvals:
         finding = Finding(obj, stamp_of(obj) if seen.admission else "", ApprovalReason.MODEL_NOT_FOUND, text)
         answered = approval_statuses.approval_status(finding, now)
         if answered != obj.get("status"):
-            writes.append(ApplyStatus("Approval", finding.name, obj["metadata"]["uid"], answered))
+            writes.append(ReplaceStatus("Approval", finding.name, obj["metadata"]["uid"], answered))
     return Plan(actions=tuple(writes))

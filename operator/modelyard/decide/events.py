@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from modelyard.api.reasons import ApprovalReason, EventReason, ModelReason
-from modelyard.decide.plan import ApplyStatus, EventNote
+from modelyard.decide.plan import EventNote, ReplaceStatus
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import Cause, ModelState, Request, StageState, Step, Transition
 from modelyard.decide.world import World
@@ -27,7 +27,7 @@ def events(
     before: ModelState,
     after: ModelState,
     transitions: Iterable[Transition],
-    statuses: Iterable[ApplyStatus],
+    statuses: Iterable[ReplaceStatus],
     *,
     recovered: ModelState | None,
 ) -> Iterator[EventNote]:
@@ -135,7 +135,7 @@ def _of_rollbacks(world: World, before: StageState | None, after: StageState) ->
         yield EventNote("Rollback", pending.name, pending.uid, "Normal", EventReason.ROLLBACK_ACCEPTED, text)
 
 
-def _of_version(world: World, write: ApplyStatus) -> Iterator[EventNote]:
+def _of_version(world: World, write: ReplaceStatus) -> Iterator[EventNote]:
     version = world.versions.get(write.name.removeprefix(f"{world.seen.name}-"))
     before = version.status if version else {}
     old, new = before.get("verification") or {}, write.status.get("verification") or {}
@@ -172,7 +172,7 @@ def _gates_answered(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iter
             yield f"{text} ({line.get('reason', '')}): {line.get('message', '')}", reasons[line["result"]]
 
 
-def _of_approval(world: World, obj: Obj, write: ApplyStatus) -> Iterator[EventNote]:
+def _of_approval(world: World, obj: Obj, write: ReplaceStatus) -> Iterator[EventNote]:
     """Told where people look: consent and refusal on the version, what does not count on the Approval itself."""
     (counted,) = write.status["conditions"]
     known: Mapping[str, str] = next(iter((obj.get("status") or {}).get("conditions") or ()), {})

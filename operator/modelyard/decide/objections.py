@@ -177,7 +177,8 @@ def _void(case: Case, paper: _Paper) -> _Objection:
     reason = ApprovalReason.MADE_BEFORE_REJECTION if rejected else ApprovalReason.MADE_BEFORE_ROLLBACK
     happened = "rejected" if rejected else "rolled back"
     since = codec.format_time(case.voided.at)
-    return reason, f"{case.where} was {happened} at {since}, after it was made; create another if it is still right"
+    text = f"{case.where} was {happened} at {since}, and this was not made later; create another if it is still right"
+    return reason, text
 
 
 def _is_void(case: Case, paper: _Paper) -> bool:

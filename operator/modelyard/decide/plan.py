@@ -35,7 +35,7 @@ class Apply:
 
 
 @dataclass(frozen=True)
-class ApplyStatus:
+class ReplaceStatus:
     """Write an object's whole status. `uid` guards against a namesake made since."""
 
     kind: str
@@ -62,7 +62,7 @@ class Delete:
     uid: str
 
 
-Action = Create | Apply | ApplyStatus | Patch | Delete
+Action = Create | Apply | ReplaceStatus | Patch | Delete
 
 
 @dataclass(frozen=True)

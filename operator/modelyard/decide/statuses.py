@@ -12,7 +12,7 @@ from modelyard.api.reasons import ModelReason, RollbackReason, VersionReason
 from modelyard.decide import approval_statuses, outbox
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import results
-from modelyard.decide.plan import ApplyStatus
+from modelyard.decide.plan import ReplaceStatus
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.stage import StageOutcome
 from modelyard.decide.state import (
@@ -33,12 +33,12 @@ _IN_ORDER = frozenset({Step.SERVING, Step.STANDING_BY, Step.SUPERSEDED, Step.WIT
 
 def version_statuses(
     world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], verdicts: Mapping[str, Verdict]
-) -> Iterator[ApplyStatus]:
+) -> Iterator[ReplaceStatus]:
     """The statuses of versions that differ from what they should be."""
     for version in world.versions.values():
         status = _version_status(world, state, outcomes, version, verdicts[version.version])
         if status != version.status:
-            yield ApplyStatus("ModelVersion", version.name, version.uid, status)
+            yield ReplaceStatus("ModelVersion", version.name, version.uid, status)
 
 
 def _version_status(
@@ -203,7 +203,7 @@ def _conditions(world: World, version: Version, verdict: Verdict, request: Mappi
     return [*found, ready_condition]
 
 
-def rollback_statuses(world: World, state: ModelState) -> Iterator[ApplyStatus]:
+def rollback_statuses(world: World, state: ModelState) -> Iterator[ReplaceStatus]:
     """The statuses of Rollbacks that differ from what they should be."""
     for obj in world.seen.rollbacks:
         stage = state.stages.get(obj["spec"]["stage"])
@@ -220,7 +220,7 @@ def rollback_statuses(world: World, state: ModelState) -> Iterator[ApplyStatus]:
         else:
             continue
         if status != obj.get("status"):
-            yield ApplyStatus("Rollback", obj["metadata"]["name"], uid, status)
+            yield ReplaceStatus("Rollback", obj["metadata"]["name"], uid, status)
 
 
 def _handled_status(world: World, obj: Obj, handled: HandledRollback) -> dict[str, Any]:

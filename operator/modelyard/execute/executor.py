@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any, Protocol, assert_never
 
 from modelyard.api import names
-from modelyard.decide.plan import Action, Apply, ApplyStatus, Commit, Create, Delete, Patch, Plan
+from modelyard.decide.plan import Action, Apply, Commit, Create, Delete, Patch, Plan, ReplaceStatus
 from modelyard.decide.snapshot import Obj
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.writer import Writer
@@ -104,7 +104,7 @@ class Executor:
         self._world = world
         self._fence = fence
 
-    async def execute(self, namespace: str, model: str, plan: Plan) -> Sequence[ApplyStatus]:
+    async def execute(self, namespace: str, model: str, plan: Plan) -> Sequence[ReplaceStatus]:
         """Write what the Plan says, for the Model of that name; return the statuses left for the next turn."""
         if plan.commit is not None:
             await self._commit(namespace, plan.commit)
@@ -154,8 +154,8 @@ class Executor:
                 await self._create(namespace, model, action)
             case Apply():
                 await self._apply(namespace, action)
-            case ApplyStatus():
-                await self._apply_status(namespace, action)
+            case ReplaceStatus():
+                await self._replace_status(namespace, action)
             case Patch():
                 await self._patch(namespace, action)
             case Delete():
@@ -189,7 +189,7 @@ class Executor:
         except ConflictError as error:
             self._world.absent(error)
 
-    async def _apply_status(self, namespace: str, action: ApplyStatus) -> None:
+    async def _replace_status(self, namespace: str, action: ReplaceStatus) -> None:
         """Write the status of the object with that uid, whatever else of it is written at the same time.
 
         It is the resourceVersion of a state known to have that uid which keeps the status from a namesake.
@@ -238,14 +238,14 @@ class Executor:
         return errors
 
 
-def _this_turn(actions: Sequence[Action]) -> tuple[list[Action], list[ApplyStatus]]:
+def _this_turn(actions: Sequence[Action]) -> tuple[list[Action], list[ReplaceStatus]]:
     """Split off the statuses that are too many for one turn."""
     now: list[Action] = []
-    left: list[ApplyStatus] = []
+    left: list[ReplaceStatus] = []
     statuses = 0
     for action in actions:
-        statuses += isinstance(action, ApplyStatus)
-        if isinstance(action, ApplyStatus) and statuses > STATUSES_A_TURN:
+        statuses += isinstance(action, ReplaceStatus)
+        if isinstance(action, ReplaceStatus) and statuses > STATUSES_A_TURN:
             left.append(action)
         else:
             now.append(action)
@@ -265,7 +265,7 @@ def _phase(action: Action) -> str:
     match action:
         case Apply(manifest) if manifest["kind"] == "Service":
             return "switch"
-        case ApplyStatus():
+        case ReplaceStatus():
             return "statuses"
         case _:
             return "objects"

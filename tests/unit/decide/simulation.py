@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from modelyard.decide import decide
-from modelyard.decide.plan import Apply, ApplyStatus, Create, Delete, Patch, Plan
+from modelyard.decide.plan import Apply, Create, Delete, Patch, Plan, ReplaceStatus
 from modelyard.decide.snapshot import HelperPods, Snapshot
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Cluster:
             known = self.objects[key]
             manifest["metadata"] = known["metadata"] | manifest["metadata"]
             self._put(*key, {**known, **manifest})
-        elif isinstance(action, ApplyStatus):
+        elif isinstance(action, ReplaceStatus):
             known = self.objects[action.kind, action.name]
             assert known["metadata"]["uid"] == action.uid
             self._put(action.kind, action.name, {**known, "status": json.loads(json.dumps(action.status))})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.decide.plan import Apply, ApplyStatus, Commit, Create, Delete, EventNote, Patch, Plan
+from modelyard.decide.plan import Apply, Commit, Create, Delete, EventNote, Patch, Plan, ReplaceStatus
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import STATUSES_A_TURN, Executor, StaleError, WritesFailedError
 from modelyard.kube.errors import (
@@ -40,7 +40,7 @@ STAGING = manifest("Service", "fraud-staging", spec={"selector": {"modelyard.dev
 DEPLOYMENT = manifest("Deployment", "fraud-production-a1", spec={"replicas": 1})
 JOB = manifest("Job", "fraud-verify-x")
 CONFIG = manifest("ConfigMap", "fraud-production", data={"version": "7"})
-VERSION_STATUS = ApplyStatus("ModelVersion", "fraud-7", "uid-7", {"digest": "sha256:00"})
+VERSION_STATUS = ReplaceStatus("ModelVersion", "fraud-7", "uid-7", {"digest": "sha256:00"})
 NOTE = EventNote("Model", "fraud", "uid-fraud", "Normal", "VersionPromoted", "version 7 carries production")
 EVENT = {
     "apiVersion": "v1",
@@ -234,7 +234,7 @@ async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench:
         (Patch("Deployment", "x", {"spec": {}}), "patch", NotFoundError("patch", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", NotFoundError("delete", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", ConflictError("delete", "another uid", 409)),
-        (ApplyStatus("Deployment", "x", "uid-7", {}), "replace_status", NotFoundError("apply", "gone", 404)),
+        (ReplaceStatus("Deployment", "x", "uid-7", {}), "replace_status", NotFoundError("apply", "gone", 404)),
         (Apply(manifest("Deployment", "x")), "apply", ConflictError("apply", "uid mismatch", 409)),
         (Create(manifest("Deployment", "x")), "create", NamespaceTerminatingError("create", "terminating", 403)),
     ],
@@ -349,7 +349,7 @@ async def test_statuses_beyond_a_turns_worth_are_left_for_the_next(bench: Bench)
     for name in names[:STATUSES_A_TURN]:
         bench.writer.on("replace_status", "ModelVersion", name, VERSION)
     bench.writer.on("create", "Job", "fraud-verify-x", JOB)
-    statuses = tuple(ApplyStatus("ModelVersion", name, "uid-7", {}) for name in names)
+    statuses = tuple(ReplaceStatus("ModelVersion", name, "uid-7", {}) for name in names)
 
     left = await bench.executor.execute("risk", "fraud", Plan(actions=(*statuses, Create(JOB))))
 

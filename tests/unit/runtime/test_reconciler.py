@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.decide.plan import Apply, ApplyStatus, Commit, Create, EventNote, Patch, Plan
+from modelyard.decide.plan import Apply, Commit, Create, EventNote, Patch, Plan, ReplaceStatus
 from modelyard.decide.snapshot import HelperPods, Settings, Snapshot
 from modelyard.execute import executor
 from modelyard.execute.events import EventPublisher
@@ -254,7 +254,7 @@ def test_statuses_left_for_the_next_turn_are_decided_on_then(monkeypatch: pytest
         seen_names.append(list(seen.versions))
         open_ = [v for v in seen.versions.values() if "told" not in v["status"]]
         return Plan(
-            actions=tuple(ApplyStatus("ModelVersion", v["metadata"]["name"], v["metadata"]["uid"], {}) for v in open_)
+            actions=tuple(ReplaceStatus("ModelVersion", v["metadata"]["name"], v["metadata"]["uid"], {}) for v in open_)
         )
 
     async def scenario(yard: Yard) -> None:
