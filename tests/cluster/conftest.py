@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import boto3
 import pytest
 
 from tests.cluster.registry import Registry, storage_secret
-from tests.kube import CLUSTER_DIR, ROOT, Kube
+from tests.kube import CLUSTER_DIR, Kube, install_operator
 
 NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 UNPROTECTED = {"modelyard.dev/unprotected": ""}
@@ -47,8 +46,7 @@ def storage() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def kube() -> Kube:
     """The cluster, with the operator of this checkout installed by its chart."""
-    done = subprocess.run(["make", "install-dev"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"make install-dev: {done.stdout}\n{done.stderr}"
+    install_operator()
     return Kube.connect()
 
 

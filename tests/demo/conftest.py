@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kube import ROOT, Kube, find_kubeconfig
+from tests.kube import ROOT, Kube, find_kubeconfig, install_operator
 
 NAMESPACE = "mailroom"
 
@@ -38,10 +38,16 @@ def shell() -> Shell:
     return Shell()
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Kube:
+    """The cluster, with the operator of this checkout."""
+    install_operator()
+    return Kube.connect()
+
+
 @pytest.fixture
-def mailroom() -> Iterator[Kube]:
+def mailroom(cluster: Kube) -> Iterator[Kube]:
     """The demo's namespace, gone before and after."""
-    cluster = Kube.connect()
     cluster.delete("namespace", NAMESPACE)
     yield cluster.within(NAMESPACE)
     cluster.delete("namespace", NAMESPACE, wait=False)
