@@ -149,6 +149,26 @@ def held(cluster: Watched) -> None:
     cluster.settle(10)
 
 
+def named_by_the_model(cluster: Watched) -> None:
+    cluster.model(stages=[{"name": "production", "version": "1"}])
+    cluster.promote("1", "2", "3", stage=None)
+    cluster.broken.add("2")
+    cluster.model(stages=[{"name": "production", "version": "2"}])
+    cluster.settle(10)
+    cluster.settle(601)
+    cluster.model(stages=[{"name": "production", "version": "3"}])
+    cluster.settle(10)
+    cluster.rollback("back")
+    cluster.settle(10)
+    cluster.model(stages=[{"name": "production", "version": "1"}])
+    cluster.settle(10)
+    cluster.model(stages=[{"name": "production", "version": "2"}])
+    cluster.settle(10)
+    cluster.settle(601)
+    cluster.model()
+    cluster.settle(10)
+
+
 def withdrawn(cluster: Watched) -> None:
     cluster.model()
     cluster.promote("1", "2")
@@ -194,8 +214,8 @@ def no_model(cluster: Watched) -> None:
 
 
 STORIES: tuple[Callable[[Watched], None], ...] = (
-    promotion, failures, without_a_stage, rollbacks, gates, trial, nowhere_to_go_back_to, people, held, withdrawn,
-    another_template, pods_are_lost, no_model,
+    promotion, failures, without_a_stage, rollbacks, gates, trial, nowhere_to_go_back_to, people, held,
+    named_by_the_model, withdrawn, another_template, pods_are_lost, no_model,
 )  # fmt: skip
 
 
