@@ -5,10 +5,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,12 +96,14 @@ def endpoint(models: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = {"MODEL_DIR": str(models / "good"), "HOST": "127.0.0.1", "PORT": str(port), "MODELYARD_DIGEST": DIGEST}
-    process = subprocess.Popen([*PYTHON, str(SERVER / "server.py")], env={**os.environ, **settings})
+    environment = {**os.environ, **settings}
+    process = subprocess.Popen([*PYTHON, str(SERVER / "server.py")], env=environment, start_new_session=True)
     try:
         Server(process, port).await_ready()
         yield f"127.0.0.1:{port}"
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # uv, and the server that it started
         process.wait()
 
 

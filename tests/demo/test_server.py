@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
@@ -101,13 +101,14 @@ def server(model: Path) -> Iterator[Server]:
         "MODELYARD_VERSION": "7",
         "MODELYARD_DIGEST": "sha256:0123",
     }
-    process = subprocess.Popen([*PYTHON, str(SERVER / "server.py")], env=environment)
+    process = subprocess.Popen([*PYTHON, str(SERVER / "server.py")], env=environment, start_new_session=True)
     try:
         started = Server(process, port)
         started.await_ready()
         yield started
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # uv, and the server that it started
         process.wait()
 
 
