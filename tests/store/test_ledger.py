@@ -22,7 +22,7 @@ from modelyard.ledger.writing import append
 from modelyard.storage.settings import StorageSettings
 from tests.store.conftest import Bucket
 from tests.store.gateway import Gateway
-from tests.unit.ledger.places import CHAIN, entries, times, told
+from tests.unit.ledger.places import CHAIN, entries, racing_to_create, times, told
 
 
 @pytest.fixture(autouse=True)
@@ -54,19 +54,7 @@ def test_files_and_folders_are_listed_in_order(place: Place) -> None:
 
 
 def test_of_many_who_create_it_one_does(place: Place) -> None:
-    start, created = threading.Barrier(8), list[int]()
-
-    def race(number: int) -> None:
-        start.wait()
-        if place.create("a/1.json", str(number).encode()):
-            created.append(number)
-
-    racers = [threading.Thread(target=race, args=(number,)) for number in range(8)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
-    assert [str(number).encode() for number in created] == [place.read("a/1.json")]
+    assert racing_to_create(place, "a/1.json") == [place.read("a/1.json")]
 
 
 def test_a_chain_is_appended_compacted_read_and_verified(place: Place) -> None:

@@ -6,8 +6,9 @@ Pure; `register` asks again when somebody took the number meanwhile.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from modelyard.api.ordering import natural_key
 from modelyard.cli.errors import UsageError
-from modelyard.cli.objects import natural_key, status_of
+from modelyard.cli.objects import status_of
 
 Obj = Mapping[str, Any]
 

@@ -4,18 +4,17 @@ Pure; used by every command that shows or changes something. A field that the op
 never an error.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelyard.api import defaults, names
+from modelyard.api.ordering import natural_key
 
 Obj = Mapping[str, Any]
 SERVING, STANDING_BY, FAILED = "Serving", "StandingBy", "Failed"
 ENDED = frozenset({FAILED, "Rejected", "RolledBack", "Withdrawn", "Superseded"})
 """Steps of a request that never resumes. What of these and below the operator knows too (`decide`), it imports with
 all of its deciding; a test holds the two together."""
-_RUNS = re.compile(r"\d+|\D+")
 
 
 def name_of(obj: Obj) -> str:
@@ -111,11 +110,6 @@ def has_ended(request: Obj) -> bool:
 def serves(request: Obj) -> bool:
     """Whether a request carries its stage."""
     return request.get("step") == SERVING
-
-
-def natural_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key of a version: runs of digits compare as numbers (`9` before `10`, `1.2` before `1.10`)."""
-    return tuple((0, int(run), "") if run.isdigit() else (1, 0, run) for run in _RUNS.findall(version))
 
 
 def newest_first(versions: Iterable[Obj]) -> list[Obj]:

@@ -89,6 +89,22 @@ def build(
     }
     account = (world.model["spec"].get("storage") or {}).get("serviceAccountName")
     container = podspec.helper_container(world, module, module)
+    template = {
+        "metadata": {"labels": labels, "annotations": {names.ANNOTATION_TASK: podspec.compact(task)}},
+        "spec": podspec.helper_pod_spec(world.seen.helper, container, account),
+    }
+    spec = {
+        "activeDeadlineSeconds": DEADLINE_SECONDS,
+        "ttlSecondsAfterFinished": TTL_SECONDS,
+        "template": template,
+    }
+    return running_once(world, name, owner, labels, spec)
+
+
+def running_once(
+    world: World, name: str, owner: Mapping[str, Any], labels: Mapping[str, str], spec: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """A Job in the Model's namespace whose pod is never started again: another attempt is another Job."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -98,13 +114,5 @@ def build(
             "labels": labels,
             "ownerReferences": [owner],
         },
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": DEADLINE_SECONDS,
-            "ttlSecondsAfterFinished": TTL_SECONDS,
-            "template": {
-                "metadata": {"labels": labels, "annotations": {names.ANNOTATION_TASK: podspec.compact(task)}},
-                "spec": podspec.helper_pod_spec(world.seen.helper, container, account),
-            },
-        },
+        "spec": {"backoffLimit": 0, **spec},
     }

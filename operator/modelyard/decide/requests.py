@@ -11,11 +11,12 @@ from datetime import datetime
 
 from modelyard.api import names
 from modelyard.api.codec import parse_time
+from modelyard.api.ordering import natural_key
 from modelyard.api.reasons import VersionReason
 from modelyard.decide import outbox
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEPT, Request, StageState, Step
-from modelyard.decide.versions import Version, is_older, is_retried, natural_key
+from modelyard.decide.versions import Version, is_older, is_retried
 from modelyard.decide.world import World
 
 

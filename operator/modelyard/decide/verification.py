@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelyard.api import codec, defaults, names
+from modelyard.api.ordering import natural_key
 from modelyard.api.reasons import ArtifactReason, VersionReason
 from modelyard.decide import jobs, manifests
 from modelyard.decide.plan import Create
 from modelyard.decide.revisions import short_hash
 from modelyard.decide.state import ModelState, Request
-from modelyard.decide.versions import Version, natural_key
+from modelyard.decide.versions import Version
 from modelyard.decide.world import World
 
 FIRST_RETRY = timedelta(seconds=10)

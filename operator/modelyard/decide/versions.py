@@ -12,7 +12,6 @@ from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import ENDED, Step
 
 _DOTTED = re.compile(r"\d+(\.\d+)*")
-_RUNS = re.compile(r"\d+|\D+")
 
 
 @dataclass(frozen=True)
@@ -137,12 +136,6 @@ class Version:
 def is_retried(ended: str, before: str, now: str) -> bool:
     """Whether the annotation modelyard.dev/retry makes anew what ended: only what failed, and once for each value."""
     return ended == Step.FAILED and now not in ("", before)
-
-
-def natural_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key of a version: runs of digits compare as numbers (`9` before `10`, `1.2` before `1.10`)."""
-    runs = _RUNS.findall(version)
-    return tuple((0, int(run), "") if run.isdigit() else (1, 0, run) for run in runs)
 
 
 def is_older(version: str, than: str) -> bool:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.api import codec
+from modelyard.api.ordering import natural_key
 from modelyard.decide import settled
 from modelyard.decide.spec import parse_duration
 from modelyard.decide.state import Current, ModelState, Request, Revision, StageState, Step, Transition
-from modelyard.decide.versions import is_older, natural_key
+from modelyard.decide.versions import is_older
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 250000, tzinfo=UTC)
 

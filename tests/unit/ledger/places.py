@@ -1,5 +1,6 @@
 """A place in memory that can lose answers, die between any two steps, and let a test act in between; and entries."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -117,6 +118,23 @@ def told(place: Place, chain: ChainName = CHAIN) -> list[str]:
 
 
 @cache
+def racing_to_create(place: Place, name: str) -> list[bytes]:
+    """What was written by those of eight who create a file at the same time and are told that they did."""
+    start, created = threading.Barrier(8), list[bytes]()
+
+    def race(content: bytes) -> None:
+        start.wait()
+        if place.create(name, content):
+            created.append(content)
+
+    racers = [threading.Thread(target=race, args=(str(number).encode(),)) for number in range(8)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    return created
+
+
 def _appended(count: int) -> dict[str, bytes]:
     place = MemoryPlace()
     append(place, CHAIN, entries(1, count))

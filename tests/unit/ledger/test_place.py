@@ -4,7 +4,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from modelyard.ledger.errors import PlaceError
 from modelyard.ledger.file_place import UNFINISHED, FilePlace
 from modelyard.ledger.layout import ChainName
 from modelyard.ledger.place import LedgerSettings, Place, open_place, prepare
-from tests.unit.ledger.places import MemoryPlace
+from tests.unit.ledger.places import MemoryPlace, racing_to_create
 
 OPEN: dict[str, Callable[[Path], Place]] = {
     "memory": lambda folder: MemoryPlace(),
@@ -47,19 +46,7 @@ def test_files_and_folders_are_listed_in_order(place: Place) -> None:
 
 def test_of_many_who_create_it_one_does(tmp_path: Path) -> None:
     place = FilePlace("file:", str(tmp_path))
-    start, created = threading.Barrier(8), list[int]()
-
-    def race(number: int) -> None:
-        start.wait()
-        if place.create("a/1.json", str(number).encode()):
-            created.append(number)
-
-    racers = [threading.Thread(target=race, args=(number,)) for number in range(8)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
-    assert [str(number).encode() for number in created] == [place.read("a/1.json")]
+    assert racing_to_create(place, "a/1.json") == [place.read("a/1.json")]
     assert os.listdir(tmp_path / "a") == ["1.json"]
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from modelyard.api import names
-from modelyard.decide import manifests, podspec
+from modelyard.decide import jobs, manifests, podspec
 from modelyard.decide.spec import GateSpec, StageSpec
 from modelyard.decide.state import Revision
 from modelyard.decide.world import World
@@ -45,23 +45,12 @@ def build(
         names.LABEL_JOB: "gate",
         names.LABEL_GATE: gate.name,
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "namespace": world.seen.namespace,
-            "labels": labels,
-            "ownerReferences": [manifests.owner(world.model)],
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": max(1, int((gate.timeout + BACKSTOP).total_seconds())),
-            "template": _template(
-                world, stage, gate, {"candidate": candidate, "incumbent": incumbent}, endpoint, labels
-            ),
-        },
+    sides = {"candidate": candidate, "incumbent": incumbent}
+    spec = {
+        "activeDeadlineSeconds": max(1, int((gate.timeout + BACKSTOP).total_seconds())),
+        "template": _template(world, stage, gate, sides, endpoint, labels),
     }
+    return jobs.running_once(world, name, manifests.owner(world.model), labels, spec)
 
 
 def _template(
