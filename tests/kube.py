@@ -56,12 +56,6 @@ PODS_READY = Timeout("pods are ready", 120)
 OBJECT_GONE = Timeout("an object is deleted", 60)
 
 
-def install_operator() -> None:
-    """Install the operator of this checkout by its chart, or bring what is installed up to it."""
-    done = subprocess.run(["make", "install-dev"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"make install-dev: {done.stdout}\n{done.stderr}"
-
-
 def find_kubeconfig() -> Path:
     """The cluster tests may use: MODELYARD_KUBECONFIG, else what `make cluster` left; never anything else."""
     explicit = os.environ.get("MODELYARD_KUBECONFIG")

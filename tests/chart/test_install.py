@@ -20,12 +20,13 @@ from tests.kube import (
     KubectlError,
     has_condition,
 )
+from tests.sharing import operator_in_use
 
 from .helm import CHART, ROOT, Helm
 from .release import MODELS, NAMESPACE, Release
 from .served_model import BUCKET, serve, serving, version
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 MAIN = "modelyard-system"
 """Namespace of the cluster's own installation."""
@@ -35,11 +36,12 @@ MAIN = "modelyard-system"
 def cluster() -> Kube:
     """The cluster, which has the definitions; another release may own them."""
     kube = Kube.connect()
-    for path in sorted((ROOT / "crds").glob("*.yaml")):
-        name = yaml.safe_load(path.read_text())["metadata"]["name"]
-        if kube.find("customresourcedefinition", name) is None:
-            kube.create(path)
-        kube.wait("customresourcedefinition", name, has_condition_of_definition("Established"), API_SETTLES)
+    with operator_in_use(alone=True):
+        for path in sorted((ROOT / "crds").glob("*.yaml")):
+            name = yaml.safe_load(path.read_text())["metadata"]["name"]
+            if kube.find("customresourcedefinition", name) is None:
+                kube.create(path)
+            kube.wait("customresourcedefinition", name, has_condition_of_definition("Established"), API_SETTLES)
     return kube
 
 
@@ -58,7 +60,7 @@ def namespaces(helm: Helm, cluster: Kube) -> Iterator[None]:
                 "metadata": {"name": name, "labels": NAMESPACE_LABELS | UNPROTECTED},
             }
         )
-    with resting(cluster.within(MAIN)):
+    with operator_in_use(alone=True), resting(cluster.within(MAIN)):
         yield
         # Its policies and roles belong to no namespace.
         Release(helm, cluster.within(NAMESPACE)).helm("uninstall", "modelyard", "--ignore-not-found")

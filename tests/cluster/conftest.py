@@ -11,7 +11,8 @@ import boto3
 import pytest
 
 from tests.cluster.registry import Registry, storage_secret
-from tests.kube import CLUSTER_DIR, Kube, install_operator
+from tests.kube import CLUSTER_DIR, Kube
+from tests.sharing import install_operator
 
 NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
 UNPROTECTED = {"modelyard.dev/unprotected": ""}

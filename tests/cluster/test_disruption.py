@@ -15,7 +15,7 @@ from tests.cluster.load import Load
 from tests.cluster.registry import Registry
 from tests.kube import PODS_READY, ROOT, Kube, find_kubeconfig
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 SYSTEM = "modelyard-system"
 OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
@@ -72,7 +72,7 @@ def second_operator(tmp_path: Path) -> Iterator[None]:
     settings = {
         "leaseName": "modelyard-other",
         "leaseNamespace": SYSTEM,
-        "listenPort": 18099,
+        "listenPort": 0,
         "logFormat": "text",
         "helperPods": {"image": "modelyard:dev"},
     }

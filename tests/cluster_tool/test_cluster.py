@@ -85,6 +85,7 @@ def test_people_are_who_they_should_be(person: str, groups: list[str]) -> None:
     assert who["groups"] == [*groups, "system:authenticated"]
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not native.exists(), reason="only the native cluster is made of processes of ours")
 def test_a_killed_process_is_back_after_make_cluster() -> None:
     before = processes._recorded("kube-proxy")["pid"]

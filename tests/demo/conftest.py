@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kube import ROOT, Kube, find_kubeconfig, install_operator
+from tests.kube import ROOT, Kube, find_kubeconfig
+from tests.sharing import install_operator
 
 NAMESPACE = "mailroom"
 
