@@ -13,6 +13,8 @@ KUBECTL := .cluster/bin/kubectl --kubeconfig .cluster/kubeconfig
 HELM := .cluster/bin/helm --kubeconfig .cluster/kubeconfig
 # With the demo's packages: tests check artifacts that real libraries write.
 PYTEST := $(UV) run --group demo pytest
+# Most of what tests with a cluster do is to wait, so there are more processes than cores.
+SIDE_BY_SIDE := --dist=loadgroup --no-loadscope-reorder --numprocesses
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -52,10 +54,10 @@ check: $(UV) ## format, lint, types, import contracts
 	$(UV) run lint-imports
 
 test: check cluster ## everything: what a change must pass
-	$(PYTEST)
+	$(PYTEST) $(SIDE_BY_SIDE)=4
 
 test-unit: $(UV) ## the inner loop: no cluster, under 20 s
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit --hypothesis-profile=quick $(SIDE_BY_SIDE)=auto
 
 test-api: cluster ## against a real API server
 	$(PYTEST) -m api

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import tries  # noqa: F401  (registers what `--hypothesis-profile` may name)
 from tests.sharing import operator_in_use
 
 FOLDERS_OF_ONE_WORLD = ("tests/api/admission/", "tests/api/", "tests/api_runtime/", "tests/faults/")

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from modelyard.decide import decide
+from tests.tries import tries
 from tests.unit.decide.simulation import Cluster
 
 EVALUATE = {"spec": {"containers": [{"name": "evaluate", "image": "example"}]}}
@@ -140,7 +141,7 @@ TURNS = st.tuples(st.sampled_from([20, 12, 4, 1, 0]), st.one_of(st.none(), st.in
 BAD = st.sets(st.tuples(st.sampled_from(list(PHASES)), st.sampled_from(VERSIONS)), max_size=4)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@tries(8, suppress_health_check=list(HealthCheck))
 @given(BAD, st.lists(st.tuples(ACTS, TURNS), max_size=8))
 def test_nothing_moves_past_a_gate_and_nothing_bad_stays(
     bad: set[tuple[str, str]], acts: list[tuple[Callable[[Story], None], tuple[int, int | None]]]

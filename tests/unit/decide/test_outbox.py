@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.api.codec import format_time
 from modelyard.decide import decide, outbox, settled_and_told
 from modelyard.decide.plan import Commit
 from modelyard.ledger.records import Record
+from tests.tries import tries
 from tests.unit.decide.ledger import Ledger
 from tests.unit.decide.simulation import SERVER, Cluster
 
@@ -148,7 +149,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@tries(15)
 @given(life=LIVES)
 def test_whatever_happens_every_move_is_told_once(life: list[tuple[str, str]]) -> None:
     """Users, a store that comes and goes, and a process that is started anew; in the end all is quiet and told."""

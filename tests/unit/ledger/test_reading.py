@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.ledger.errors import BrokenChainError
@@ -11,6 +11,7 @@ from modelyard.ledger.layout import LEVELS, complete_segments, record_file, segm
 from modelyard.ledger.reading import chains, checked, pieces, walk
 from modelyard.ledger.records import START, Head
 from modelyard.ledger.segments import compact
+from tests.tries import tries
 from tests.unit.ledger.places import CHAIN, DiedError, MemoryPlace, chain_of, dying_at, times, told
 
 
@@ -49,7 +50,7 @@ def test_a_long_chain_takes_some_tens_of_requests() -> None:
     levels=st.sampled_from([(5,), (5, 25), (5, 25, 50)]),
     after=st.integers(0, 130),
 )
-@settings(max_examples=100, deadline=None)
+@tries(100)
 def test_whatever_segments_there_are_every_record_is_read_once(
     count: int, missing: set[int], levels: tuple[int, ...], after: int
 ) -> None:

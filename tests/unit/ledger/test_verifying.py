@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.ledger.canonical import canonical, parse, sha256_of
@@ -13,6 +13,7 @@ from modelyard.ledger.records import Head
 from modelyard.ledger.segments import compact
 from modelyard.ledger.verifying import verify
 from modelyard.ledger.writing import append
+from tests.tries import tries
 from tests.unit.ledger.places import CHAIN, MemoryPlace, chain_of, entries, entry
 
 COUNT = 25
@@ -164,7 +165,7 @@ def test_a_chain_that_was_adopted_is_intact() -> None:
 
 
 @given(number=st.integers(1, COUNT - 1), byte=st.integers(0, 10_000), value=st.integers(0, 255), segments=st.booleans())
-@settings(max_examples=80, deadline=None)
+@tries(80)
 def test_any_changed_byte_is_found(number: int, byte: int, value: int, segments: bool) -> None:
     place = a_chain(segments=segments)
     name = CHAIN.record(number)
@@ -178,7 +179,7 @@ def test_any_changed_byte_is_found(number: int, byte: int, value: int, segments:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@tries(60)
 def test_any_removal_and_any_order_is_found(data: st.DataObject) -> None:
     place = a_chain()
     kept = data.draw(st.lists(st.sampled_from(range(1, COUNT + 1)), unique=True, max_size=COUNT))

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.ledger.errors import AdoptedError, BrokenChainError, ForeignRecordError, LedgerError
 from modelyard.ledger.records import NOTHING_BEFORE, SCHEMA, START, Head, load_record
 from modelyard.ledger.writing import Appended, append
+from tests.tries import tries
 from tests.unit.ledger.places import (
     CHAIN,
     DiedError,
@@ -85,7 +86,7 @@ def test_killed_at_any_step(moment: str) -> None:
         max_size=12,
     )
 )
-@settings(max_examples=60, deadline=None)
+@tries(60)
 def test_nothing_is_lost_or_doubled_in_any_history(steps: list[tuple[str, int, bool, int]]) -> None:
     """An outbox grows, is appended by processes that die anywhere, and is sometimes emptied by the status write."""
     place, outbox, known, last = MemoryPlace(), [], START, 0

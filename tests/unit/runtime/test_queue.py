@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.runtime.queue import Backoff, Queue
+from tests.tries import tries
 from tests.unit.runtime.virtual_time import run
 
 STEADY = Backoff(first=1, cap=60, spread=lambda: 1.0)
@@ -178,7 +179,7 @@ class Workshop:
 
 
 @given(steps=STEPS, failures=st.lists(st.booleans(), max_size=5))
-@settings(max_examples=200, deadline=None)
+@tries(200)
 def test_never_two_workers_on_a_key_and_every_addition_is_followed_by_a_whole_turn(
     steps: list[tuple[str, str, int]], failures: list[bool]
 ) -> None:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 from modelyard.api.reasons import ArtifactReason
@@ -13,6 +13,7 @@ from modelyard.cli.main import main
 from modelyard.storage.digest import FileDigest, digest_of
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.location import check_path, check_paths
+from tests.tries import tries
 
 COREUTILS = "find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
 SEGMENT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0/\\\n\r"), min_size=1, max_size=20)
@@ -31,7 +32,7 @@ def from_coreutils(folder: Path) -> str:
 
 
 @given(st.dictionaries(PATH, st.binary(max_size=50), min_size=1, max_size=6))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tries(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_coreutils_agrees(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
     try:
         check_paths(files)

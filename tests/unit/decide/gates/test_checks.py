@@ -4,10 +4,11 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.decide.gates.checks import CheckResult, Verdict, compile_error, judge, names_incumbent, outcome
+from tests.tries import tries
 
 CANDIDATE: dict[str, Any] = {
     "auc": 1,  # JSON writes a perfect 1.0 like this
@@ -180,7 +181,7 @@ def test_a_check_cannot_fill_the_operator(expression: str) -> None:
     assert time.process_time() - began < 1
 
 
-@settings(max_examples=300, deadline=None)
+@tries(300)
 @given(
     st.text(st.sampled_from("candidateincumbent.[]()'\"+-*/<>=!&|{}:,?0123456789 \n\\é\x00eE"), max_size=60) | st.text()
 )
@@ -198,7 +199,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.just("auc") | st.text(), JSON, max_size=4))
 def test_whatever_the_data_there_is_a_verdict(data: dict[str, Any]) -> None:
     (result,) = judge(["candidate.auc >= incumbent.auc + 0.1"], data, data, data)

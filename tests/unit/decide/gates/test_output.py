@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.decide.gates.checks import judge
@@ -82,7 +82,6 @@ JSONISH = st.recursive(
 TEXTS = st.text() | JSONISH.map(json.dumps) | st.dictionaries(st.text(max_size=10), JSONISH, max_size=4).map(json.dumps)
 
 
-@settings(deadline=None)
 @given(TEXTS | st.tuples(TEXTS, TEXTS).map("".join))
 def test_whatever_is_written_it_is_judged_or_refused(text: str) -> None:
     found = parse(text)
