@@ -14,6 +14,7 @@ FOLDERS_OF_ONE_WORLD = ("tests/api/admission/", "tests/api/", "tests/api_runtime
 """What a session of these sets up (definitions in an API group, policies) is dear, so one process runs them all."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First what must be alone, then what needs no installed operator, beside it, then what shares the operator."""
     items.sort(key=_turn)
