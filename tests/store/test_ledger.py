@@ -8,20 +8,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelyard.ledger.errors import PlaceError
 from modelyard.ledger.layout import ChainName
-from modelyard.ledger.place import LedgerSettings, Place, Retention, open_place, prepare
+from modelyard.ledger.place import LedgerSettings, Place, Retention, open_place, open_to_read, prepare
 from modelyard.ledger.records import START, Head
 from modelyard.ledger.segments import compact
 from modelyard.ledger.verifying import verify
 from modelyard.ledger.writing import append
 from modelyard.storage.settings import StorageSettings
 from tests.store.conftest import Bucket
-from tests.store.gateway import Gateway
+from tests.store.gateway import Gateway, free_port
 from tests.unit.ledger.places import CHAIN, entries, racing_to_create, times, told
 
 
@@ -29,6 +30,7 @@ from tests.unit.ledger.places import CHAIN, entries, racing_to_create, times, to
 def credentials(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in gateway.env.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
 
 
 @pytest.fixture
@@ -86,6 +88,72 @@ def test_credentials_that_may_not_write(
     with pytest.raises(PlaceError, match="allow these credentials s3:ListBucket") as refused:
         append(place, CHAIN, entries(1, 1))
     assert not refused.value.transient
+
+
+def test_what_only_reads_reads_the_same(place: Place, gateway: Gateway, bucket: Bucket) -> None:
+    settings = LedgerSettings(bucket.uri("the/ledger"), gateway.settings)
+    known = append(place, CHAIN, entries(1, 41)).head
+    compact(place, CHAIN, known.number)
+    for reader in (open_to_read(settings), place):
+        assert told(reader) == times(1, 41)
+        assert verify(reader, CHAIN, [known]).intact
+        assert (reader.folders(""), reader.folders("nothing"), reader.read("nothing")) == (["prod"], [], None)
+        assert [file for file, _ in reader.files(CHAIN.records, after="000000000039.json")] == [
+            "000000000040.json", "000000000041.json",
+        ]  # fmt: skip
+
+
+def test_a_reader_says_what_to_do(gateway: Gateway, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for call in (lambda place: place.read("a"), lambda place: list(place.files("a")), lambda place: place.folders("a")):
+        with pytest.raises(PlaceError, match=r" s3://not-there-at-all/x/a: .*404 NoSuchBucket .*; create the bucket"):
+            call(open_to_read(LedgerSettings("s3://not-there-at-all/x", gateway.settings)))
+    gateway.add_user("without-rights", "secret")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "without-rights")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with pytest.raises(PlaceError, match=r"403 AccessDenied .*allow these credentials s3:ListBucket") as refused:
+        open_to_read(LedgerSettings(bucket.uri(), gateway.settings)).read("a")
+    assert not refused.value.transient
+    nobody_there = StorageSettings(f"http://127.0.0.1:{free_port()}", "us-east-1")
+    with pytest.raises(PlaceError) as down:
+        open_to_read(LedgerSettings(bucket.uri(), nobody_there)).read("a")
+    assert down.value.transient
+
+
+def test_credentials_of_a_profile(
+    gateway: Gateway, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a person has on a laptop: nothing in the environment but a profile's name."""
+    append(open_place(LedgerSettings(bucket.uri(), gateway.settings)), CHAIN, entries(1, 2))
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    lines = ["[auditor]", *(f"{key.lower()} = {gateway.env[key]}" for key in keys)]
+    (tmp_path / "credentials").write_text("\n".join(lines))
+    for key in keys:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    settings = LedgerSettings(bucket.uri(), gateway.settings)
+    with pytest.raises(PlaceError, match="no credentials were found; set AWS_ACCESS_KEY_ID"):
+        open_to_read(settings)
+    monkeypatch.setenv("AWS_PROFILE", "auditor")
+    assert told(open_to_read(settings)) == times(1, 2)
+
+
+def test_a_store_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    server = Gateway(tmp_path, tls=True)
+    server.start()
+    try:
+        with pytest.raises(PlaceError, match="error sending request"):
+            open_to_read(LedgerSettings("s3://ledger", server.settings)).read("nothing")
+        trusting = replace(server.settings, ca_bundle=server.certificate.read_text())
+        with pytest.raises(PlaceError, match="create the bucket"):  # the server was believed, and answered
+            open_to_read(LedgerSettings("s3://ledger", trusting)).read("nothing")
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "ftp://store", "http://"])
+def test_an_endpoint_that_is_none(endpoint: str) -> None:
+    with pytest.raises(PlaceError, match=r"endpoint '.*': expected http\(s\)://host"):
+        open_to_read(LedgerSettings("s3://ledger", StorageSettings(endpoint)))
 
 
 def test_a_store_that_is_down_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

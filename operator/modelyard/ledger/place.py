@@ -6,6 +6,7 @@
 Nothing is ever overwritten or deleted through it. All calls block; the operator makes them in threads.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -23,15 +24,11 @@ ABOUT = (
 )
 
 
-class Place(Protocol):
-    """A store of small, named, immutable objects."""
+class ReadPlace(Protocol):
+    """Small, named, immutable objects, to be read."""
 
     url: str
     """What it was opened by."""
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Store an object durably; False when one of that name is there already, whatever it holds."""
-        ...
 
     def read(self, name: str) -> bytes | None:
         """An object's bytes; None when there is none of that name."""
@@ -43,6 +40,14 @@ class Place(Protocol):
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders in a folder, in order."""
+        ...
+
+
+class Place(ReadPlace, Protocol):
+    """A store of such objects."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Store an object durably; False when one of that name is there already, whatever it holds."""
         ...
 
 
@@ -69,7 +74,7 @@ def open_place(settings: LedgerSettings) -> Place:
     """The place of a URL. Nothing is asked of the store yet."""
     parts = urlsplit(settings.url)
     if parts.scheme == "s3" and parts.netloc:
-        from modelyard.ledger.s3_place import S3Place  # its client takes a while to load
+        from modelyard.ledger.s3_place import S3Place
 
         return S3Place(settings, parts.netloc, parts.path.strip("/"))
     if parts.scheme == "file" and not parts.netloc and parts.path.strip("/"):
@@ -77,6 +82,22 @@ def open_place(settings: LedgerSettings) -> Place:
 
         return FilePlace(settings.url, unquote(parts.path))
     raise PlaceError(f"open ledger {settings.url!r}: expected s3://bucket/prefix or file:///path")
+
+
+def open_to_read(settings: LedgerSettings) -> ReadPlace:
+    """The place of a URL for somebody who only reads, and has not loaded boto3 yet."""
+    parts = urlsplit(settings.url)
+    if parts.scheme == "s3" and parts.netloc and not _trusts_others(settings.storage):
+        from modelyard.ledger.s3_reader import S3Reader
+
+        return S3Reader(settings, parts.netloc, parts.path.strip("/"))
+    return open_place(settings)
+
+
+def _trusts_others(storage: StorageSettings) -> bool:
+    """Whether a store's certificate is to be judged by authorities of one's own."""
+    is_plain = (storage.endpoint or "").startswith("http:")
+    return not is_plain and bool(storage.ca_bundle or os.environ.get("AWS_CA_BUNDLE"))
 
 
 def prepare(place: Place) -> None:

@@ -3,8 +3,8 @@
 A question names a model as `namespace/model` or, where several clusters share a ledger, `cluster/namespace/model`.
 Answers are frozen dataclasses; `as_json` makes plain JSON of them. Every function takes the ledger's `LedgerSettings`
 (`LedgerSettings("s3://bucket/prefix", StorageSettings.from_env(os.environ))` is enough for a person's own credentials)
-or a `Place` that is open already, and raises `LedgerError` with a sentence that says what is wrong. A chain that does
-not hold together gives no answer: `BrokenChainError`, and `verify_chains` says where.
+or a place that is open already, and raises `LedgerError` with a sentence that says what is wrong. A chain that does not
+hold together gives no answer: `BrokenChainError`, and `verify_chains` says where.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,12 +15,12 @@ from modelyard.api import codec
 from modelyard.ledger.asof import Period, Replay, Window, served, window
 from modelyard.ledger.errors import BrokenChainError, UnknownChainError
 from modelyard.ledger.layout import LEVELS, ChainName
-from modelyard.ledger.place import LedgerSettings, Place, open_place
+from modelyard.ledger.place import LedgerSettings, ReadPlace, open_to_read
 from modelyard.ledger.reading import Sealed, chains, checked, pieces, read, walk
 from modelyard.ledger.records import START, Head, Record
 from modelyard.ledger.verifying import Report, verify
 
-Ledger = LedgerSettings | Place
+Ledger = LedgerSettings | ReadPlace
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def export(ledger: Ledger, model: str | None = None) -> Iterator[tuple[ChainName
             yield chain, sealed.raw
 
 
-def find_chains(place: Place, model: str) -> list[ChainName]:
+def find_chains(place: ReadPlace, model: str) -> list[ChainName]:
     """The chains of a model: one for each cluster that recorded it. Raises UnknownChainError when there is none."""
     parts = model.split("/")
     if len(parts) not in (2, 3) or not all(parts):
@@ -103,7 +103,7 @@ def find_chains(place: Place, model: str) -> list[ChainName]:
 class Reader:
     """Answers many questions: it keeps what it has replayed and reads only what was appended since."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ReadPlace) -> None:
         self._place = place
         self._known: dict[ChainName, tuple[Replay, Head]] = {}
 
@@ -130,8 +130,8 @@ def as_json(answer: Any) -> Any:
     return codec.dump(answer)
 
 
-def _open(ledger: Ledger) -> Place:
-    return open_place(ledger) if isinstance(ledger, LedgerSettings) else ledger
+def _open(ledger: Ledger) -> ReadPlace:
+    return open_to_read(ledger) if isinstance(ledger, LedgerSettings) else ledger
 
 
 def _record(sealed: Sealed) -> Record:

@@ -16,7 +16,7 @@ from typing import Any
 from modelyard.ledger.canonical import parse, sha256_of
 from modelyard.ledger.errors import BrokenChainError
 from modelyard.ledger.layout import LEVELS, ChainName, record_number, segment_range
-from modelyard.ledger.place import Place
+from modelyard.ledger.place import ReadPlace
 from modelyard.ledger.records import START, Head, Record, load_record
 
 AT_ONCE = 8
@@ -58,7 +58,7 @@ class Piece:
     name: str
 
 
-def chains(place: Place) -> Iterator[ChainName]:
+def chains(place: ReadPlace) -> Iterator[ChainName]:
     """Every chain of the ledger."""
     for cluster in place.folders(""):
         for namespace in place.folders(cluster):
@@ -67,7 +67,7 @@ def chains(place: Place) -> Iterator[ChainName]:
 
 
 def pieces(
-    place: Place, chain: ChainName, after: int = 0, until: int | None = None, levels: Sequence[int] = LEVELS
+    place: ReadPlace, chain: ChainName, after: int = 0, until: int | None = None, levels: Sequence[int] = LEVELS
 ) -> Iterator[Piece]:
     """The objects from which the records after one number, up to another, are read: few, and in order.
 
@@ -92,7 +92,7 @@ def pieces(
         yield from pieces(place, chain, covered, until, smaller)
 
 
-def _singles(place: Place, chain: ChainName, after: int, until: int | None) -> Iterator[Piece]:
+def _singles(place: ReadPlace, chain: ChainName, after: int, until: int | None) -> Iterator[Piece]:
     for file, _ in place.files(chain.records, after=_file_before(after)):
         number = record_number(file)
         if until is not None and number is not None and number > until:
@@ -101,12 +101,12 @@ def _singles(place: Place, chain: ChainName, after: int, until: int | None) -> I
             yield Piece(number, number, chain.record(number))
 
 
-def walk(place: Place, chain: ChainName) -> Iterator[Sealed]:
+def walk(place: ReadPlace, chain: ChainName) -> Iterator[Sealed]:
     """All records, in order, as they lie there; nothing is checked but that each can be found."""
     return read(place, chain, pieces(place, chain))
 
 
-def read(place: Place, chain: ChainName, found: Iterable[Piece], after: int = 0) -> Iterator[Sealed]:
+def read(place: ReadPlace, chain: ChainName, found: Iterable[Piece], after: int = 0) -> Iterator[Sealed]:
     """The records after that number, out of those objects."""
     wanted = after + 1
     for piece, raw in _read_ahead(place, iter(found)):
@@ -146,7 +146,7 @@ def checked(records: Iterable[Sealed], head: Head = START) -> Iterator[Sealed]:
         yield sealed
 
 
-def read_record(place: Place, chain: ChainName, number: int) -> Sealed | None:
+def read_record(place: ReadPlace, chain: ChainName, number: int) -> Sealed | None:
     """One record as it was appended; None when there is none of that number."""
     raw = place.read(chain.record(number))
     return None if raw is None else Sealed(number, raw, chain.record(number))
@@ -157,7 +157,7 @@ def _file_before(number: int) -> str:
     return f"{max(number, 0) + 1:012}"
 
 
-def _read_ahead(place: Place, found: Iterator[Piece]) -> Iterator[tuple[Piece, bytes | None]]:
+def _read_ahead(place: ReadPlace, found: Iterator[Piece]) -> Iterator[tuple[Piece, bytes | None]]:
     """Each piece with its bytes, in order, some read at the same time."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ledger") as pool:
 

@@ -1,7 +1,8 @@
 """A ledger in a bucket of an S3 store.
 
 Objects are created with `If-None-Match: *`, so none is ever replaced. Where the settings ask for retention, each is
-locked until its time is over, which the store then enforces against everybody, the operator included.
+locked until its time is over, which the store then enforces against everybody, the operator included. Whoever only
+reads has `s3_reader`, which loads faster.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from typing import Any, TypeVar
 
 from botocore import exceptions as aws
 
-from modelyard.ledger.errors import PlaceError
 from modelyard.ledger.place import LedgerSettings
+from modelyard.ledger.s3_errors import code_of, place_error
 from modelyard.storage.s3 import connect
 
 T = TypeVar("T")
@@ -21,16 +22,6 @@ EXISTS = frozenset({"PreconditionFailed", "412"})
 RACED = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 RACES = 3
 """How often a create that met another one in flight is tried; the other one ends meanwhile."""
-TEMPORARY = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException",
-     "TooManyRequests", "RequestLimitExceeded", *RACED}
-)  # fmt: skip
-REMEDY = {
-    "NoSuchBucket": "create the bucket or correct the ledger's url",
-    "AccessDenied": "allow these credentials s3:ListBucket on the bucket, s3:GetObject and s3:PutObject below the "
-    "ledger's prefix, and s3:PutObjectRetention where retention is set",
-    "InvalidRequest": "if retention is set, the bucket needs Object Lock, which has to be enabled when it is made",
-}
 
 
 class S3Place:
@@ -54,12 +45,12 @@ class S3Place:
                 self._client.put_object(**call)
                 return True
             except aws.ClientError as error:
-                if _code(error) in EXISTS:
+                if code_of(error) in EXISTS:
                     return False
-                if _code(error) not in RACED or attempt == RACES - 1:
-                    raise _place_error(error, f"write {self._url_of(name)}") from error
+                if code_of(error) not in RACED or attempt == RACES - 1:
+                    raise place_error(error, f"write {self._url_of(name)}") from error
             except Exception as error:
-                raise _place_error(error, f"write {self._url_of(name)}") from error
+                raise place_error(error, f"write {self._url_of(name)}") from error
         raise AssertionError("unreachable")
 
     def read(self, name: str) -> bytes | None:
@@ -72,11 +63,11 @@ class S3Place:
         try:
             return get()
         except aws.ClientError as error:
-            if _code(error) in ABSENT:
+            if code_of(error) in ABSENT:
                 return None
-            raise _place_error(error, f"read {self._url_of(name)}") from error
+            raise place_error(error, f"read {self._url_of(name)}") from error
         except Exception as error:
-            raise _place_error(error, f"read {self._url_of(name)}") from error
+            raise place_error(error, f"read {self._url_of(name)}") from error
 
     def files(self, folder: str, after: str = "") -> Iterator[tuple[str, int]]:
         """Names and sizes of the objects in a folder, in order, beginning after that name."""
@@ -114,24 +105,4 @@ def _calling(doing: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except Exception as error:
-        raise _place_error(error, doing) from error
-
-
-def _code(error: aws.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _place_error(error: Exception, doing: str) -> PlaceError:
-    """What a failed call means: whether to try again, and otherwise what a person is to do."""
-    if isinstance(error, aws.ClientError):
-        code = _code(error)
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
-        said = str(error.response.get("Error", {}).get("Message", "")).strip()
-        temporary = code in TEMPORARY or status >= 500 or status in (408, 429)
-        remedy = "tried again" if temporary else REMEDY.get(code, "check the ledger's settings and credentials")
-        return PlaceError(f"{doing}: the store answered {status} {code} ({said}); {remedy}", transient=temporary)
-    if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError):
-        return PlaceError(f"{doing}: {error}; give the process credentials or a cloud identity")
-    if isinstance(error, ValueError | aws.ParamValidationError):
-        return PlaceError(f"{doing}: {error}; correct the ledger's url and endpoint")
-    return PlaceError(f"{doing}: {str(error).strip() or type(error).__name__}", transient=True)
+        raise place_error(error, doing) from error

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from modelyard.ledger.errors import LedgerError
 from modelyard.ledger.judging import Fault, Finding, Row, judge
 from modelyard.ledger.layout import LEVELS, ChainName, record_number, segment_range
-from modelyard.ledger.place import Place
+from modelyard.ledger.place import ReadPlace
 from modelyard.ledger.reading import Piece, Sealed, split
 from modelyard.ledger.records import START, Head
 
@@ -39,7 +39,7 @@ class Report:
         return not self.findings
 
 
-def verify(place: Place, chain: ChainName, anchors: Iterable[Head] = ()) -> Report:
+def verify(place: ReadPlace, chain: ChainName, anchors: Iterable[Head] = ()) -> Report:
     """Read and judge a whole chain."""
     names = {number for file, _ in place.files(chain.records) if (number := record_number(file)) is not None}
     copies, unreadable = _copies(place, chain)
@@ -52,7 +52,7 @@ def verify(place: Place, chain: ChainName, anchors: Iterable[Head] = ()) -> Repo
     return Report(chain, head, tuple(sorted(findings, key=lambda finding: finding.number)))
 
 
-def _row(place: Place, chain: ChainName, number: int, listed: bool) -> Row:
+def _row(place: ReadPlace, chain: ChainName, number: int, listed: bool) -> Row:
     raw = place.read(chain.record(number)) if listed else None
     return Row(number) if raw is None else _understood(Sealed(number, raw, chain.record(number)))
 
@@ -74,7 +74,7 @@ def _understood(sealed: Sealed) -> Row:
     )
 
 
-def _copies(place: Place, chain: ChainName) -> tuple[Mapping[int, tuple[Row, ...]], list[Finding]]:
+def _copies(place: ReadPlace, chain: ChainName) -> tuple[Mapping[int, tuple[Row, ...]], list[Finding]]:
     """What the segments hold of each record, and the segments that cannot be read."""
     found: dict[int, tuple[Row, ...]] = {}
     unreadable = []
@@ -89,7 +89,7 @@ def _copies(place: Place, chain: ChainName) -> tuple[Mapping[int, tuple[Row, ...
     return found, unreadable
 
 
-def _segments(place: Place, chain: ChainName) -> Iterator[Piece]:
+def _segments(place: ReadPlace, chain: ChainName) -> Iterator[Piece]:
     for level in LEVELS:
         for file, _ in place.files(chain.segments(level)):
             if found := segment_range(file, level):

@@ -8,7 +8,7 @@ from typing import Any
 
 from modelyard.ledger.errors import PlaceError
 from modelyard.ledger.layout import ChainName
-from modelyard.ledger.place import Place
+from modelyard.ledger.place import Place, ReadPlace
 from modelyard.ledger.reading import checked, walk
 from modelyard.ledger.writing import append
 
@@ -112,7 +112,7 @@ def entries(first: int, last: int) -> list[dict[str, Any]]:
     return [entry(number) for number in range(first, last + 1)]
 
 
-def told(place: Place, chain: ChainName = CHAIN) -> list[str]:
+def told(place: ReadPlace, chain: ChainName = CHAIN) -> list[str]:
     """When each of the chain's records was, in the order of the chain; the chain is checked on the way."""
     return [sealed.document["at"] for sealed in checked(walk(place, chain))]
 
