@@ -52,8 +52,10 @@ def granted(role: Manifest) -> Rights:
 
 
 def roles(objects: list[Manifest]) -> dict[tuple[str, str, str], Rights]:
-    """The roles bound to the operator: (kind, namespace, name) -> rights. Those of `helm test` are not."""
-    objects = [each for each in objects if each["metadata"]["labels"]["app.kubernetes.io/component"] != "test"]
+    """The roles bound to the operator: (kind, namespace, name) -> rights. Those of `helm test` are not, and those of
+    the ledger have a test of their own."""
+    others = ("test", "ledger")
+    objects = [each for each in objects if each["metadata"]["labels"]["app.kubernetes.io/component"] not in others]
     by_name = {
         (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each
         for each in objects
@@ -102,6 +104,25 @@ def test_no_role_has_a_wildcard_or_reaches_secrets(helm: Helm, arguments: tuple[
         assert words.isdisjoint(forbidden), role["metadata"]["name"]
 
 
+def test_the_ledger_is_served_to_whom_rbac_allows(helm: Helm) -> None:
+    """Everybody who is logged in gets through to the operator, and the operator may ask who that is."""
+    serving = "--set=ledger.url=s3://records,clusterName=eu-1"
+    objects = helm.render(serving)
+    (role,) = (each for each in objects if each["kind"] == "Role" and each["metadata"]["name"] == "modelyard-ledger")
+    finds = ("get", "configmaps modelyard-ledger")
+    assert granted(role) == {finds, ("get", "services/proxy https:modelyard-ledger:https")}
+    bindings = {
+        (each["roleRef"]["name"], each["subjects"][0]["name"])
+        for each in objects
+        if each["kind"].endswith("Binding") and each["metadata"]["labels"]["app.kubernetes.io/component"] == "ledger"
+    }
+    assert bindings == {("modelyard-ledger", "system:authenticated"), ("system:auth-delegator", "modelyard")}
+    unserved = helm.render(serving, "--set=ledger.service.enabled=false,watchNamespaces={risk},rbac.userRoles=false")
+    (role,) = (each for each in unserved if each["kind"] == "Role" and each["metadata"]["name"] == "modelyard-ledger")
+    assert granted(role) == {finds}
+    assert {each["kind"] for each in unserved}.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
+
+
 USERS = {
     "viewer": (rights(), {"view", "edit", "admin"}),
     "registrar": (
@@ -140,7 +161,8 @@ def test_what_users_get(objects: list[Manifest]) -> None:
         and each["metadata"]["name"].startswith("modelyard-")
         and each["metadata"]["labels"]["app.kubernetes.io/component"] == "user-roles"
     }
-    assert found == {name: (rights((READ, KINDS)) | more, joins) for name, (more, joins) in USERS.items()}
+    every = rights((READ, KINDS), (("get", "list"), stages("ledger")))
+    assert found == {name: (every | more, joins) for name, (more, joins) in USERS.items()}
 
 
 def test_what_helm_test_may_do(objects: list[Manifest]) -> None:

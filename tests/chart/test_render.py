@@ -182,6 +182,8 @@ def test_a_ledger_is_reached(helm: Helm) -> None:
         "caBundle": "",
         "forcePathStyle": None,
         "retention": {"mode": "Compliance", "days": 3650},
+        "servePort": 8443,
+        "signingKey": "",
     }
     pod = pods(objects)["modelyard"]
     (operator,) = pod["containers"]

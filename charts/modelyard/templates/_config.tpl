@@ -31,7 +31,9 @@ when it changes.
       "region" .region
       "caBundle" .caBundle
       "forcePathStyle" .forcePathStyle
-      "retention" ($retention | default nil) -}}
+      "retention" ($retention | default nil)
+      "servePort" (ternary 8443 nil .service.enabled)
+      "signingKey" (ternary "/etc/modelyard-signing/key.pem" "" (not (empty .signingSecretName))) -}}
 {{- end -}}
 {{- end -}}
 {{- dict

@@ -82,6 +82,11 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* Not empty where the operator serves the ledger. */}}
+{{- define "modelyard.servesLedger" -}}
+{{- if and .Values.ledger.url .Values.ledger.service.enabled }}true{{ end -}}
+{{- end -}}
+
 {{/* Annotations of what `helm test` makes, and takes away when it has passed; called with the weight. */}}
 {{- define "modelyard.testHook" -}}
 helm.sh/hook: test

@@ -7,7 +7,7 @@ from modelyard.api import names
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of namespaced object."""
+    """One kind of object. All but the two reviews are namespaced."""
 
     name: str
     group: str
@@ -51,6 +51,8 @@ OBSERVED = CUSTOM + MANAGED
 
 EVENT = Kind("Event", "", "v1", "events")
 LEASE = Kind("Lease", "coordination.k8s.io", "v1", "leases")
+TOKEN_REVIEW = Kind("TokenReview", "authentication.k8s.io", "v1", "tokenreviews")
+SUBJECT_ACCESS_REVIEW = Kind("SubjectAccessReview", "authorization.k8s.io", "v1", "subjectaccessreviews")
 
 KINDS = {kind.name: kind for kind in (*OBSERVED, EVENT, LEASE)}
 """By the name that manifests give in `kind`."""

@@ -34,9 +34,12 @@ from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 from modelyard.observe.sweep import Sweeper
 from modelyard.runtime import handlers, recorder
+from modelyard.runtime.callers import Callers
+from modelyard.runtime.clock import WatchedClock
 from modelyard.runtime.config import Config, Ledger
 from modelyard.runtime.feed import Feed
 from modelyard.runtime.lease import Lease, LeaseLostError
+from modelyard.runtime.ledger_service import LedgerService
 from modelyard.runtime.logs import fields
 from modelyard.runtime.metrics import Metrics
 from modelyard.runtime.probes import Probes
@@ -48,10 +51,10 @@ from modelyard.runtime.watching import run_watches
 SWEEP_PAUSE = 10.0
 """Seconds until the first sweep, and between two looks whether one is due. The first finds the ghosts of objects
 that were deleted between the first list and the beginning of the watch."""
-CANARY_SWEEP = 60.0
+CANARY_SWEEP = 10.0
 """Seconds a watch may owe an event before its kind is swept out of turn."""
 CANARY_DEAD = 150.0
-"""Seconds after which the watch is given up. More than the 70 s after which kopf renews a quiet connection."""
+"""Seconds after which the watch is given up. Far more than after which a silent one is renewed (`watching`)."""
 TURN_STUCK = 120.0
 DRAIN = 10.0
 """Seconds that running turns get to finish at the end."""
@@ -88,6 +91,7 @@ class Operator:
         settled = brain.settled_and_told if config.ledger else brain.settled
         self._cache = Cache(settled=settled, slots=slots, clock=time.monotonic)
         self._canary = Canary(time.monotonic)
+        self._clock = WatchedClock(_now, time.monotonic)
         self._feed = Feed(self._cache, slots, self._canary, self._queue, _now)
         self._sweeper = Sweeper(
             client, self._cache, self._canary, namespaces=config.watch_namespaces, news=self._feed.news
@@ -101,6 +105,7 @@ class Operator:
         )
         events = EventPublisher(client, instance=config.identity, clock=_now)
         self._recorder = self._open_ledger(config.ledger, metrics) if config.ledger else None
+        self._ledger_service = self._serve_ledger(config.ledger, client, metrics) if config.ledger else None
         self._reconciler = Reconciler(
             Parts(
                 cache=self._cache,
@@ -135,9 +140,19 @@ class Operator:
             clock=_now,
         )
 
+    def _serve_ledger(self, settings: Ledger, client: Client, metrics: Metrics) -> LedgerService | None:
+        if settings.serve_port is None:
+            return None
+        shown = (self._config.cluster_name, *settings.recover_from)
+        callers = Callers(client, time.monotonic)
+        return LedgerService(settings.serve_port, open_place(settings.as_opened()), shown, callers, metrics)
+
     async def run(self) -> None:
         """Run until a signal; raises when it cannot go on."""
-        async with self._probes:
+        async with AsyncExitStack() as servers:
+            await servers.enter_async_context(self._probes)
+            if self._ledger_service:
+                await servers.enter_async_context(self._ledger_service)
             log.info("operator started", extra=fields(identity=self._config.identity, port=self._probes.port))
             try:
                 await self._read_world()
@@ -192,6 +207,7 @@ class Operator:
         next_round = time.monotonic() + self._config.sweep_interval
         while True:
             await asyncio.sleep(SWEEP_PAUSE)
+            self._look_at_the_clock()
             if time.monotonic() >= next_round:
                 next_round += self._config.sweep_interval
                 due |= {kind.name for kind in OBSERVED}
@@ -202,6 +218,12 @@ class Operator:
                     due.discard(name)
                 except KubeError as error:
                     log.warning("sweep failed", extra=fields(kind=name, error=str(error)))
+
+    def _look_at_the_clock(self) -> None:
+        """Timers run on, whatever the clock says: when it was turned, they wait for moments that are other ones now."""
+        if turned := self._clock.turned_by():
+            log.warning("clock was turned, looking at everything again", extra=fields(seconds=round(turned, 3)))
+            self._feed.news(self._cache.keys())
 
     async def _finish(self) -> None:
         """Let running turns end, then give the Lease back. Safe to call twice."""
@@ -218,6 +240,8 @@ class Operator:
         await self._lease.release()
         # kopf waits five seconds for every task that it finds: open connections, its own wait for the flag
         await self._probes.close()
+        if self._ledger_service:
+            await self._ledger_service.close()
         self._stop.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

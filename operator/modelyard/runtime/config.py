@@ -65,6 +65,12 @@ class Ledger(_Settings):
     """PEM text of the authorities to trust instead of the system's."""
     force_path_style: bool | None = None
     retention: Retention | None = None
+    recover_from: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Names of the clusters whose records this one takes over, for Models that have no status and no record here."""
+    signing_key: str = ""
+    """File with the Ed25519 private key (PEM) by which records are signed; empty: they are not."""
+    serve_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Where those read who have no rights in the store, over HTTPS; 0 takes any free port, None serves nobody."""
 
     def as_opened(self) -> LedgerSettings:
         """The same, for whoever opens the place."""

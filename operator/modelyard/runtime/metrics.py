@@ -74,6 +74,12 @@ class Metrics:
         self.ledger_waiting = Gauge(
             "modelyard_ledger_waiting", "Records that wait in Models' statuses to be appended.", registry=registry
         )
+        self.ledger_requests = Counter(
+            "modelyard_ledger_requests",
+            "Requests to the ledger service, by HTTP status.",
+            ["status"],
+            registry=registry,
+        )
         self.models = Gauge("modelyard_models", "Models known.", registry=registry)
         self.versions = Gauge("modelyard_versions", "ModelVersions known.", registry=registry)
         self.leading = Gauge("modelyard_leading", "1 while this process holds the lease.", registry=registry)

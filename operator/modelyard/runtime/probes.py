@@ -4,7 +4,6 @@ Live: the event loop answers, no turn hangs, and every watch still delivers. Not
 helps. Ready: the cache is complete, and the process leads or stands by to lead.
 """
 
-import socket
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from modelyard.runtime.metrics import Metrics
+from modelyard.runtime.sockets import listening
 
 Check = Callable[[], str | None]
 """What is wrong, or None."""
@@ -35,7 +35,7 @@ class Probes:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.SockSite(self._runner, _listening(self._port)).start()
+        await web.SockSite(self._runner, listening(self._port)).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,13 +60,6 @@ class Probes:
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def _listening(port: int) -> socket.socket:
-    """One socket for both families: two would get two ports when any free one is asked for."""
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
 
 
 def _answer(checks: Sequence[Check]) -> web.Response:
