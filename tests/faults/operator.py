@@ -1,26 +1,57 @@
 """Starts operator processes quickly: `python -m tests.faults.operator` imports everything once and forks for each.
 
 A line of JSON on standard input names the settings, the log and the environment; the process id comes back. The
-processes are as real as any: they are killed by signals and share nothing with each other but code.
+processes are as real as any: they are killed by signals and share nothing with each other but code. What they wait for
+is shorter than in earnest, so that a run takes seconds; what they do is not touched.
 """
 
 import tests.api_runtime.group  # isort: skip  # noqa: F401  # before everything that reads the names
 
+import gc
 import json
+import mmap
 import os
 import signal
+import struct
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from modelyard.decide import stage
+import aiohttp
+
+from modelyard.decide import progress
+from modelyard.kube import client
 from modelyard.runtime import __main__ as entry
+from modelyard.runtime import app, lease, reconciler, watching
+from modelyard.runtime.config import Config
 
-stage.SETTLE = timedelta(seconds=0.5)  # no real requests are under way
+LEASE = lease.Timing(duration=5, deadline=3.5, renew_every=0.7, retry_every=0.2)
+SWEEP = 3.0
+CALLS = aiohttp.ClientTimeout(total=3, sock_connect=1)
+
+
+def hurry() -> None:
+    """Shorten what is waited for."""
+    progress.SETTLE = timedelta(seconds=0.5)  # no real requests are under way
+    reconciler.REFUSED_PAUSE = 1
+    app.SWEEP_PAUSE = 0.5
+    app.CANARY_SWEEP = 2
+    app.RETRY = 0.3
+    watching.RENEWED_EVERY = 5
+    watching.SILENT_AFTER = 6
+    watching.PATIENCE = (0.1, 0.2, 0.4) + 100 * (0.5,)
+    client.LIST_TIMEOUT = CALLS
+    (client.Client._send.__kwdefaults__ or {})["limit"] = CALLS
+    lease.Timing = lambda: LEASE  # type: ignore[misc, assignment]
+    read = Config.read
+    Config.read = lambda path: read(path).model_copy(update={"sweep_interval": SWEEP})  # type: ignore[method-assign]
 
 
 def serve() -> None:
     """Fork a process a line, until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    hurry()
+    gc.freeze()  # what is imported stays shared
     for line in sys.stdin:
         order = json.loads(line)
         if (pid := os.fork()) == 0:
@@ -28,15 +59,28 @@ def serve() -> None:
         print(pid, flush=True)
 
 
-def _become(order: dict[str, str]) -> None:
+def _become(order: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, log), (2, log)):
         os.dup2(source, target)
+    app._now = _Clock(order["clock"]).now
     os.environ.update(KUBECONFIG=order["kubeconfig"], POD_NAME=order["identity"])
     sys.argv = ["modelyard.runtime", "--config", order["config"]]
     os._exit(entry.main())
+
+
+class _Clock:
+    """A clock that somebody else turns, by writing the seconds into a file."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as file:
+            self._turned = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
+
+    def now(self) -> datetime:
+        (seconds,) = struct.unpack("d", self._turned[:8])
+        return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,28 @@
-"""One lane of the tests: a namespace, a played kubelet, a proxy, and one operator process behind it at a time."""
+"""One lane of the tests: a namespace, a played kubelet, a proxy, a recorder, and the operator's processes behind it.
+
+A process that ends by itself is started again, as the kubelet would; one that was killed on purpose is not.
+"""
 
 import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 from tests.api_runtime.group import VARIABLE
-from tests.bench.sightings import Api, Obj, Sightings
+from tests.bench.sightings import Api, Obj
 from tests.faults.kubelet import NODE_SELECTOR, Kubelet
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import NoFaults, Proxy
+from tests.faults.recorder import Recorder
 from tests.kube import ROOT
 
 CORE = "/api/v1"
@@ -25,12 +32,26 @@ PATHS = {
     "Deployment": "/apis/apps/v1/{}/deployments",
     "Job": "/apis/batch/v1/{}/jobs",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/{}/endpointslices",
+    "Lease": "/apis/coordination.k8s.io/v1/{}/leases",
 }
 ENDED_WITHIN = 10
+RESTART_PAUSE = 0.3
+FIRST, SECOND = "operator", "second"
+
+
+@dataclass
+class _Process:
+    pid: int
+    handle: int
+    """Becomes readable when the process has ended."""
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it is gone by then."""
+        return bool(select.select([self.handle], [], [], seconds)[0])
 
 
 class Yard:
-    """Use as a context manager: what it started ends with it."""
+    """What it started ends with `close`."""
 
     def __init__(self, api: Api, group: str, kubelet: Kubelet, namespace: str, folder: Path, proxy: Proxy) -> None:
         self.api = api
@@ -38,19 +59,18 @@ class Yard:
         self.namespace = namespace
         self.proxy = proxy
         self.log = folder / "operator.log"
-        self._folder = folder
-        self._operator = 0
         self.kubelet = kubelet
-        self.slices = Sightings(api, self.path("EndpointSlice"))
-        settings = {"watchNamespaces": [namespace], "leaseNamespace": namespace, "listenPort": 0}
-        config = folder / "config.json"
-        config.write_text(json.dumps({**settings, "helperPods": {"nodeSelector": NODE_SELECTOR}}))
-        self._order = {
-            "config": str(config),
-            "log": str(self.log),
-            "kubeconfig": str(proxy.write_kubeconfig(folder / "kubeconfig")),
-            "identity": "operator",  # the next process is the same candidate, and need not wait for the Lease
-        }
+        self.recorder = Recorder(api, f"{group}/model", self.path("Service"), self.path("EndpointSlice"))
+        self.exits = 0
+        """How often a process ended by itself."""
+        self._folder = folder
+        self._clock = folder / "clock"
+        self.turn_clock(0)
+        self._lock = threading.RLock()
+        self._processes: dict[str, _Process] = {}
+        self._closed = threading.Event()
+        self._config = folder / "config.json"
+        self.configure()
         self._forks = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.operator"],
             stdin=subprocess.PIPE,
@@ -59,46 +79,103 @@ class Yard:
             cwd=ROOT,
             env=os.environ | {VARIABLE: group},
         )
+        self._keeper = threading.Thread(target=self._keep_alive, daemon=True)
+        self._keeper.start()
 
     def close(self) -> None:
         """End every process."""
-        self.kill()
+        self._closed.set()
+        self._keeper.join()
+        for identity in list(self._processes):
+            self.kill(identity)
         self.kubelet.stop()
+        self.recorder.close()
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
         self._forks.stdin.close()
         self._forks.wait(ENDED_WITHIN)
         self._forks.stdout.close()
 
-    # The operator's process
+    def configure(self, **settings: Any) -> None:
+        """Settings of processes that are started from now on."""
+        ours = {"watchNamespaces": [self.namespace], "leaseNamespace": self.namespace, "listenPort": 0}
+        pods = {"helperPods": {"nodeSelector": NODE_SELECTOR}}
+        self._config.write_text(json.dumps({**ours, **pods, **settings}))
 
-    def start(self) -> None:
-        """Start an operator process."""
+    # The operator's processes
+
+    def start(self, identity: str = FIRST) -> None:
+        """Start an operator process. The next one of that identity need not wait for the Lease of the one before."""
+        caller = "" if identity == FIRST else identity
+        order = {
+            "config": str(self._config),
+            "log": str(self.log),
+            "clock": str(self._clock),
+            "kubeconfig": str(self.proxy.write_kubeconfig(self._folder / f"{identity}.kubeconfig", caller)),
+            "identity": identity,
+        }
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
-        self._forks.stdin.write(json.dumps(self._order) + "\n")
-        self._forks.stdin.flush()
-        self._operator = int(self._forks.stdout.readline())
+        with self._lock:
+            self._forks.stdin.write(json.dumps(order) + "\n")
+            self._forks.stdin.flush()
+            pid = int(self._forks.stdout.readline())
+            try:
+                self._processes[identity] = _Process(pid, os.pidfd_open(pid))
+            except ProcessLookupError:  # it could not even begin
+                raise AssertionError(f"the operator ends at once: {self.log.read_text()[-2000:]}") from None
 
     def signal_end(self) -> None:
         """Kill the process, as the kernel does when memory runs out. It may take a moment to be gone."""
-        if self._operator:
-            os.kill(self._operator, signal.SIGKILL)
+        with self._lock:
+            if process := self._processes.get(FIRST):
+                self._end(FIRST, process, signal.SIGKILL, wait=False)
 
-    def kill(self) -> None:
+    def kill(self, identity: str = FIRST) -> None:
         """Kill the process and wait until it is gone."""
-        if not self._operator:
-            return
+        with self._lock:
+            if process := self._processes.get(identity):
+                self._end(identity, process, signal.SIGKILL)
+
+    def stop(self, identity: str = FIRST) -> None:
+        """Let the process end in its own way, and give its Lease back."""
+        with self._lock:
+            if process := self._processes.get(identity):
+                self._end(identity, process, signal.SIGTERM)
+
+    def reset(self) -> None:
+        """Begin anew after a run that went wrong."""
+        self.turn_clock(0)
+        for identity in list(self._processes):
+            self.kill(identity)
+        self.proxy.faults = NoFaults()
+        self.start()
+
+    def turn_clock(self, seconds: float) -> None:
+        """Let the processes' clock go wrong by so much, from this moment."""
+        if not self._clock.exists():
+            self._clock.write_bytes(struct.pack("d", 0))
+        with self._clock.open("r+b") as file:
+            file.write(struct.pack("d", seconds))
+
+    def _end(self, identity: str, process: _Process, how: signal.Signals, *, wait: bool = True) -> None:
+        del self._processes[identity]
         try:
-            handle = os.pidfd_open(self._operator)
+            signal.pidfd_send_signal(process.handle, how)
         except ProcessLookupError:
-            self._operator = 0
-            return
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        gone, _, _ = select.select([handle], [], [], ENDED_WITHIN)
-        os.close(handle)
-        assert gone, f"process {self._operator} does not end"
-        self._operator = 0
+            pass
+        else:
+            assert not wait or process.ends_within(ENDED_WITHIN), f"process {process.pid} does not end"
+        os.close(process.handle)
+
+    def _keep_alive(self) -> None:
+        while not self._closed.wait(RESTART_PAUSE):
+            with self._lock:
+                ended = [identity for identity, process in self._processes.items() if process.ends_within(0)]
+                for identity in ended:
+                    os.close(self._processes.pop(identity).handle)
+                    self.exits += 1
+                    self.start(identity)
 
     # The API server, not through the proxy
 
@@ -106,6 +183,10 @@ class Yard:
         """Where objects of a kind are."""
         pattern = PATHS.get(kind, f"/apis/{self.group}/v1alpha1/{{}}/{kind.lower()}s")
         return pattern.format(f"namespaces/{self.namespace}") + (f"/{name}" if name else "")
+
+    def now(self) -> str:
+        """The present moment, as the API server counts."""
+        return str(self.api.call("GET", f"{self.path('ConfigMap')}?limit=1")["metadata"]["resourceVersion"])
 
     def create(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         """Create an object of ours."""

@@ -215,6 +215,7 @@ def _restart(world: World, outcome: StageOutcome, revision: Revision, present: O
         return
     if progress.ready_pods(present) == 0:
         return
-    stamp = {names.ANNOTATION_RESTARTED_AT: codec.format_time(world.now)}
+    # Not before it was replaced, by a clock that was ahead then: else this would be due again at once, for ever.
+    stamp = {names.ANNOTATION_RESTARTED_AT: codec.format_time(max(world.now, revision.served_until))}
     body = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
     yield Patch("Deployment", present["metadata"]["name"], body)

@@ -14,8 +14,16 @@ import kopf
 from modelyard.kube.kinds import OBSERVED
 from modelyard.kube.login import load_configuration
 
-_PATIENCE = (1, 1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30, 30, 30)
-"""Seconds between retries while the API server is away: five minutes, which outlasts a control plane upgrade."""
+PATIENCE: Sequence[float] = (1, 1, 2, 3, *([5] * 60))
+"""Seconds between retries while the API server is away: five minutes, which outlasts a control plane upgrade. Never
+long, since for what is left of a pause after it has come back, nothing is heard."""
+LISTED_WITHIN = 60.0
+"""Seconds in which a list must be read: nothing is heard of its kind before."""
+RENEWED_EVERY = 30
+"""Seconds after which the API server ends a watch, with a bookmark shortly before, so that even of a kind that never
+changes something is heard at least as often."""
+SILENT_AFTER = 40.0
+"""Seconds without a byte after which a watch is taken for dead and asked for again from where it was."""
 
 _LOGIN_AFRESH = timedelta(minutes=30)
 """A ServiceAccount's token is valid for an hour; the kubelet replaces it at 80% of that."""
@@ -27,8 +35,11 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.scanning.disabled = True  # the operator starts when its kinds are served, and watches no others
     chosen.queueing.idle_timeout = 0.05  # a task per object and five seconds is kopf's default
-    chosen.networking.error_backoffs = _PATIENCE
+    chosen.networking.error_backoffs = PATIENCE
     chosen.networking.connect_timeout = 5
+    chosen.networking.request_timeout = LISTED_WITHIN
+    chosen.watching.server_timeout = RENEWED_EVERY
+    chosen.watching.inactivity_timeout = SILENT_AFTER
     chosen.process.ultimate_exiting_timeout = 25  # before the kubelet loses patience
     for kind in OBSERVED:
         if kind.selector:

@@ -1,0 +1,244 @@
+"""One run: a scenario is prepared, disturbed while it happens, and compared with the undisturbed end.
+
+    prepare -> quiet -> disturb -> act -> a while -> lift the disturbance -> the end of the undisturbed run -> quiet
+
+Used by the tests (test_ends.py) and by the long form (__main__.py).
+"""
+
+import itertools
+import queue
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.bench.sightings import Api
+from tests.cluster.conftest import UNPROTECTED
+from tests.definitions import define, new_group, undefine
+from tests.faults.faults import Counted, StopAfter
+from tests.faults.kubelet import Kubelet, a_node
+from tests.faults.methods import METHODS
+from tests.faults.proxy import Proxy
+from tests.faults.recorder import interruptions
+from tests.faults.scenarios import SCENARIOS, SERVES_WITHIN, Story
+from tests.faults.yard import Yard, wait_until
+from tests.kube import Kube
+
+QUIET = 1.2
+"""Seconds without a write after which nothing follows by itself: longer than what follows a switch (operator.py)."""
+DISTURBED_FOR = 6.0
+"""Seconds at most; less when the stage has come to where it should."""
+CONVERGES_WITHIN = 60.0
+STORM = 3
+"""How many times the writes of an undisturbed run are a storm."""
+WATCHES_A_SECOND = 40
+"""Watches asked for, beyond which the operator does nothing else. Undisturbed and hurried (operator.py): two."""
+STOP = "dies"
+"""The method that ends the process after its Nth write; the seed is N."""
+
+numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which run: enough to do it again."""
+
+    method: str
+    scenario: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method} / {self.scenario} / seed {self.seed}"
+
+    @property
+    def replay(self) -> str:
+        """The command that does it again."""
+        return f"python -m tests.faults --method {self.method!r} --scenario {self.scenario!r} --seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run came to."""
+
+    end: dict[str, Any]
+    writes: list[str]
+    tried: int
+    interruptions: list[str]
+    faults: list[str] = field(default_factory=list)
+    exits: int = 0
+    """How often a process ended by itself."""
+    watches_a_second: float = 0
+    converged_after: float = 0
+    """Seconds from the end of the disturbance."""
+
+    def complaints(self, aim: "Outcome") -> list[str]:
+        """What is not as it must be: the same end, on a way that is not much longer, without an interruption."""
+        found = [f"ended with {name} {self.end[name]} and not {aim.end[name]}" for name in aim.end
+                 if self.end.get(name) != aim.end[name]]  # fmt: skip
+        found += [f"interrupted: {what}" for what in self.interruptions]
+        if len(self.writes) > STORM * len(aim.writes) + len(self.faults):
+            found.append(f"{len(self.writes)} writes, undisturbed {len(aim.writes)}: {self.writes}")
+        if self.tried > STORM * len(aim.writes) + 3 * len(self.faults):
+            found.append(f"{self.tried} writes tried, undisturbed {len(aim.writes)}, {len(self.faults)} faults")
+        if self.watches_a_second > WATCHES_A_SECOND:
+            found.append(f"{self.watches_a_second:.0f} watches a second")
+        return found
+
+
+class Ground:
+    """Lanes that do not know of each other, and what each scenario comes to when nothing goes wrong."""
+
+    def __init__(self, yards: "queue.Queue[Yard]") -> None:
+        self._yards = yards
+        self._known: dict[str, Outcome] = {}
+        self._finding_out: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def undisturbed(self, scenario: str) -> Outcome:
+        """What the scenario comes to by itself, found out once."""
+        with self._finding_out[scenario]:
+            if scenario not in self._known:
+                self._known[scenario] = self._find_out(scenario)
+            return self._known[scenario]
+
+    def run(self, order: Order) -> Outcome:
+        """One run in a free lane; the end of the undisturbed one is waited for."""
+        aim = self.undisturbed(order.scenario)
+        with self._story() as story:
+            return _dies(story, order, aim) if order.method == STOP else _disturbed(story, order, aim)
+
+    def stops(self, scenario: str) -> list[Order]:
+        """A run for every write of a scenario."""
+        writes = self.undisturbed(scenario).writes
+        return [Order(STOP, scenario, n) for n in range(1, len(writes) + 1)]
+
+    def _find_out(self, scenario: str) -> Outcome:
+        aim = SCENARIOS[scenario]
+        with self._story() as story:
+            yard = story.yard
+            yard.proxy.faults = before = Counted(story.model)
+            aim.prepare(story)
+            _wait_for_quiet(before)
+            yard.proxy.faults = counted = Counted(story.model)
+            aim.act(story)
+            _reach(story, aim.ends_with)
+            _wait_for_quiet(counted)
+            found = Outcome(story.end(), counted.writes, counted.tried, _interruptions(story))
+            assert found.end["serves"] == [aim.ends_with], found
+            assert not found.interruptions, found
+            return found
+
+    @contextmanager
+    def _story(self) -> Iterator[Story]:
+        yard = self._yards.get()
+        story = Story(yard, f"m{next(numbers)}")
+        try:
+            yield story
+        except BaseException as error:
+            error.add_note(f"the operator said ({yard.log}):\n{yard.log.read_text()[-6000:]}")
+            yard.reset()
+            raise
+        finally:
+            story.forget()
+            yard.recorder.forget(story.model)
+            self._yards.put(yard)
+
+
+@contextmanager
+def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
+    """So many lanes with an operator each, on the cluster of the tests."""
+    kube, api, group = Kube.connect(), Api(), new_group()
+    free: queue.Queue[Yard] = queue.Queue()
+    with ExitStack() as stack:
+        define(kube, group)
+        stack.callback(undefine, kube, group)
+        node = stack.enter_context(a_node(api))
+        for number in range(lanes):
+            here = stack.enter_context(kube.own_namespace("faults", UNPROTECTED))
+            proxy = stack.enter_context(Proxy(api))
+            assert here.namespace
+            kubelet = Kubelet(api, here.namespace, node)
+            (folder / f"lane-{number}").mkdir()
+            yard = Yard(api, group, kubelet, here.namespace, folder / f"lane-{number}", proxy)
+            stack.callback(yard.close)
+            yard.start()
+            free.put(yard)
+        yield Ground(free)
+
+
+def _disturbed(story: Story, order: Order, aim: Outcome) -> Outcome:
+    yard, scenario, method = story.yard, SCENARIOS[order.scenario], METHODS[order.method]
+    yard.proxy.faults = before = Counted(story.model)
+    scenario.prepare(story)
+    _wait_for_quiet(before)
+    exits, begun = yard.exits, time.monotonic()
+    yard.proxy.faults = wrong = method.on_the_wire(story, order.seed, yard.now())
+    try:
+        scenario.act(story)
+        method.meanwhile(story, random.Random(str(order)), wrong)
+        with suppress(TimeoutError):
+            _reach(story, scenario.ends_with, begun + DISTURBED_FOR - time.monotonic())
+    finally:
+        wrong.lift()
+        yard.proxy.faults = after = Counted(story.model)
+        lifted = time.monotonic()
+        method.afterwards(story)
+    _settle(story, aim, after)
+    took = time.monotonic()
+    return Outcome(
+        story.end(), wrong.writes + after.writes, wrong.tried + after.tried, _interruptions(story), wrong.done,
+        yard.exits - exits, (wrong.watches + after.watches) / (took - begun), took - lifted,
+    )  # fmt: skip
+
+
+def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
+    yard, scenario = story.yard, SCENARIOS[order.scenario]
+    yard.proxy.faults = before = Counted(story.model)
+    scenario.prepare(story)
+    _wait_for_quiet(before)
+    yard.proxy.faults = first = StopAfter(story.model, order.seed, yard.signal_end)
+    scenario.act(story)
+    wait_until(
+        lambda: first.ended.is_set() or story.current() == (scenario.ends_with, True),
+        SERVES_WITHIN,
+        f"{scenario.ends_with} serves, or the operator dies",
+    )
+    _wait_for_quiet(first)
+    yard.proxy.faults = second = Counted(story.model)
+    lifted = time.monotonic()
+    if first.ended.is_set():
+        yard.kill()
+        yard.start()
+    _settle(story, aim, second)
+    writes = first.writes + second.writes
+    return Outcome(story.end(), writes, first.tried + second.tried, _interruptions(story), first.done,
+                   converged_after=time.monotonic() - lifted)  # fmt: skip
+
+
+def _settle(story: Story, aim: Outcome, counting: Counted) -> None:
+    with suppress(TimeoutError):  # the comparison will show the difference
+        wait_until(lambda: story.end() == aim.end, CONVERGES_WITHIN, "the same end as undisturbed", every=0.4)
+    _wait_for_quiet(counting)
+
+
+def _reach(story: Story, version: str, within: float = SERVES_WITHIN) -> None:
+    wait_until(lambda: story.current() == (version, True), within, f"{story.model} serves {version}")
+
+
+def _wait_for_quiet(counting: Counted) -> None:
+    """Return when nothing was written for a while, or the process has ended."""
+    deadline = time.monotonic() + CONVERGES_WITHIN
+    seen, since = -1, time.monotonic()
+    while time.monotonic() < since + QUIET and not counting.ended.is_set():
+        assert time.monotonic() < deadline, f"does not come to rest: {counting.writes[-10:]}"
+        if len(counting.writes) != seen:
+            seen, since = len(counting.writes), time.monotonic()
+        time.sleep(0.05)
+
+
+def _interruptions(story: Story) -> list[str]:
+    return interruptions(story.yard.recorder.of_model(story.model), f"{story.model}-production")
