@@ -14,7 +14,7 @@ import urllib3
 
 from modelyard.api.names import API_VERSION, GROUP
 from modelyard.cli.connections import connections
-from modelyard.cli.errors import CommandError
+from modelyard.cli.errors import CommandError, LoginError
 from modelyard.cli.kubeconfig import Login
 from modelyard.kube.errors import ExpiredError, NotFoundError, TransientError, UnreachableError, error_for
 from modelyard.kube.kinds import KINDS, Kind
@@ -50,6 +50,7 @@ class Cluster:
         for group in login.identity.groups:
             self._headers.add("Impersonate-Group", group)
         self._pool = connections(login)
+        self._identity = login.identity
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Json:
         """One object; NotFoundError when there is none."""
@@ -108,6 +109,31 @@ class Cluster:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         return bool(self._call("POST", path, "ask what I may do", body=body)["status"].get("allowed"))
+
+    def token(self) -> str:
+        """The caller's own token, for a service that asks the API server whose it is; LoginError when there is none."""
+        given = self._identity
+        if given.user:
+            raise LoginError("acting as somebody else (--as) ends at the API server; log in as the user himself")
+        if not given.token:
+            raise LoginError("the kubeconfig logs in with a certificate or password, and only a token can be passed on")
+        return given.token
+
+    def download(
+        self,
+        path: str,
+        attempted: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The bytes that something behind the API server answers with."""
+        answer = self._send("GET", path, attempted, query or {}, headers=headers)
+        try:
+            return answer.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(attempted, str(error)) from error
+        finally:
+            answer.release_conn()
 
     def follow(self, kind: Kind, name: str, until: float) -> Iterator[Json | None]:
         """The states of one object as they come (None: there is none), the present one first, until a moment of
@@ -201,19 +227,21 @@ class Cluster:
         *,
         body: Obj | None = None,
         content: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         wait: float = ANSWER,
         again: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         url = self._server + path + (f"?{urlencode(query)}" if query else "")
-        headers = self._headers.copy()
+        sent = self._headers.copy()
+        sent.update(headers or {})
         if body is not None:
-            headers["Content-Type"] = content
+            sent["Content-Type"] = content
         try:
             answer = self._pool.request(
                 method,
                 url,
                 body=None if body is None else json.dumps(body),
-                headers=headers,
+                headers=sent,
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=CONNECT, read=wait),
                 retries=False,
@@ -223,7 +251,9 @@ class Cluster:
         if answer.status == 401 and again:  # a token of a credential plugin lasts minutes, a wait may last hours
             answer.drain_conn()
             self._connect()
-            return self._send(method, path, attempted, query, body=body, content=content, wait=wait, again=False)
+            return self._send(
+                method, path, attempted, query, body=body, content=content, headers=headers, wait=wait, again=False
+            )
         if answer.status >= 400:
             refusal = _refusal(answer)
             if answer.status == 404 and refusal.get("kind") != "Status":  # not the object: the path

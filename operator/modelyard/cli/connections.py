@@ -14,10 +14,13 @@ import urllib3
 from modelyard.cli.errors import LoginError
 from modelyard.cli.kubeconfig import Login
 
+AT_ONCE = 16
+"""Connections that are kept for requests at the same time: the ledger is read with several."""
+
 
 def connections(login: Login) -> urllib3.PoolManager:
     """A pool for this server; nothing is opened before it is used."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"maxsize": AT_ONCE}
     if login.server.startswith("https://"):
         options["ssl_context"] = _tls(login)
         if login.server_name:

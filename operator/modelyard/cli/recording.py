@@ -1,10 +1,9 @@
-"""`asof`, `ledger verify` and `ledger export`: the record of everything that ever served, read with one's own rights.
+"""`asof`, `ledger verify` and `ledger export`: the record of everything that ever served.
 
-Answered from object storage alone, also when the version, the Model and the cluster are long gone. `history` reads the
-ledger too when it is told where it is. What an answer says is decided in `modelyard.ledger`; here it is asked, shown.
+Answered from the records alone, also when the version, the Model and the cluster are long gone; `ledgers` finds them.
+`history` reads them too. What an answer says is decided in `modelyard.ledger`; here it is asked, shown.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -15,18 +14,23 @@ from modelyard.cli import arguments
 from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.comparison import flatten
 from modelyard.cli.errors import CommandError, UsageError
+from modelyard.cli.ledgers import open_ledger
 from modelyard.cli.objects import made_of, name_of, status_of
 from modelyard.cli.output import DataOutput, fields, heading, print_data, say
 
 if TYPE_CHECKING:
     from modelyard.ledger.asof import Period
-    from modelyard.ledger.place import LedgerSettings
     from modelyard.ledger.queries import AsOf
     from modelyard.ledger.records import Approval, Head, Record, Request
 
 LedgerUrl = Annotated[
     str,
-    typer.Option("--ledger", metavar="URL", envvar="MODELYARD_LEDGER", help="s3://BUCKET/PREFIX or file:///PATH."),
+    typer.Option(
+        "--ledger",
+        metavar="URL",
+        envvar="MODELYARD_LEDGER",
+        help="s3://BUCKET/PREFIX or file:///PATH; default: the cluster's.",
+    ),
 ]
 ledger = typer.Typer(
     help="Check the ledger, or copy it.", no_args_is_help=True, rich_markup_mode=None,
@@ -52,7 +56,7 @@ def asof(
     if not model or not stage:
         raise UsageError(f"{what!r} names no stage; write [NAMESPACE/]MODEL@STAGE, such as risk/fraud@production")
     try:
-        answers = queries.asof(_settings(url), _full_name(access, model), stage, when)
+        answers = queries.asof(open_ledger(access, url), _full_name(access, model), stage, when)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if output:
@@ -89,7 +93,8 @@ def verify(
     anchors = [_head(text) for text in head or ()]
     if against_cluster and model:
         anchors += _noted(access, model)
-    reports = list(queries.verify_chains(_settings(url), _full_name(access, model) if model else None, anchors))
+    place = open_ledger(access, url)
+    reports = list(queries.verify_chains(place, _full_name(access, model) if model else None, anchors))
     if output:
         print_data(queries.as_json(reports), output)
     for report in reports:
@@ -117,7 +122,7 @@ def export(
     """
     from modelyard.ledger import queries
 
-    for _, raw in queries.export(_settings(url), _full_name(access, model) if model else None):
+    for _, raw in queries.export(open_ledger(access, url), _full_name(access, model) if model else None):
         sys.stdout.buffer.write(raw + b"\n")
     sys.stdout.buffer.flush()
 
@@ -126,7 +131,7 @@ def ledger_history(access: Access, model: str, stage: str | None, url: str) -> "
     """Everything that is recorded of a model, oldest first."""
     from modelyard.ledger import queries
 
-    return queries.history(_settings(url), _full_name(access, model), stage=stage)
+    return queries.history(open_ledger(access, url), _full_name(access, model), stage=stage)
 
 
 def record_row(record: "Record") -> tuple[object, ...]:
@@ -186,15 +191,6 @@ def _asked(request: "Request | None") -> str:
 def _consent(approval: "Approval") -> str:
     when = _time(approval.at) if approval.at else ""
     return ": ".join(filter(None, (when, approval.comment)))
-
-
-def _settings(url: str) -> "LedgerSettings":
-    from modelyard.ledger.place import LedgerSettings
-    from modelyard.storage.settings import StorageSettings
-
-    if not url:
-        raise UsageError("say where the ledger is: --ledger s3://BUCKET/PREFIX, or MODELYARD_LEDGER")
-    return LedgerSettings(url, StorageSettings.from_env(os.environ))
 
 
 def _full_name(access: Access, model: str) -> str:

@@ -14,6 +14,7 @@ from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.comparison import flatten, gate_rows
 from modelyard.cli.completion import complete_model
 from modelyard.cli.errors import UnknownError
+from modelyard.cli.ledgers import NoLedgerError
 from modelyard.cli.objects import (
     current,
     made_of,
@@ -36,11 +37,13 @@ from modelyard.cli.output import (
     print_data,
     print_objects,
     print_table,
+    say,
     table,
 )  # fmt: skip
 from modelyard.cli.promote import hurdles
 from modelyard.cli.recording import LedgerUrl, ledger_history, record_row
 from modelyard.cli.refs import Reference, check_stage, find_model, find_version, open_model
+from modelyard.ledger.errors import UnknownChainError
 
 Obj = Mapping[str, Any]
 Json = dict[str, Any]
@@ -77,12 +80,16 @@ def history(
 ) -> None:
     """Every move of a Model's stages: who, when, why.
 
-    The newest last. From the ledger with --ledger: everything that ever happened. Otherwise from the Model's status,
-    which keeps the last 50 moves.
+    The newest last. From the ledger: everything that ever happened. Where there is none, from the Model's status, which
+    keeps the last 50 moves.
     """
-    if url:
+    try:
         _from_ledger(access, what, url, output)
         return
+    except (NoLedgerError, UnknownChainError) as error:
+        if url:
+            raise
+        say(f"from the Model's status, which keeps the last 50 moves: {error}")
     reference = Reference.parse(what, "MODEL[@STAGE]")
     model = find_model(access.connect(reference.namespace), reference.name)
     if reference.stage is not None:

@@ -90,7 +90,7 @@ def test_what_cannot_be_answered(ledger: Path, capsys: Any, words: list[str], co
 
 def test_no_ledger_is_named(ledger: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.delenv("MODELYARD_LEDGER")
-    assert main(["asof", "risk/fraud@production", "2025-11-15"]) == 2
+    assert main(["asof", "risk/fraud@production", "2025-11-15"]) == 4
     assert "--ledger" in capsys.readouterr().err
 
 
