@@ -34,12 +34,12 @@ SHOWN = {
     ),
     "ModelVersion": (
         {
-            "stage": "staging", "request": {"step": "Deploying", "requestedBy": "alice"},
-            "conditions": [condition("Ready", "Fetching")],
+            "stage": "staging", "request": {"step": "AwaitingApproval", "requestedBy": "alice"},
+            "conditions": [condition("Verified", "Verified"), condition("Waiting", "ApprovalsMissing")],
         },
         {
             "NAME": "fraud-7", "MODEL": "fraud", "VERSION": "7", "WANTED": "production", "STAGE": "staging",
-            "STEP": "Deploying", "REASON": "Fetching", "BY": "alice", "AGE": r"\d+\w+",
+            "STEP": "AwaitingApproval", "REASON": "ApprovalsMissing", "BY": "alice", "AGE": r"\d+\w+",
         },
     ),
     "Approval": (
@@ -74,6 +74,16 @@ def test_the_columns_answer_the_daily_questions(registry: Registry, kind: str) -
     assert list(cells) == list(expected)
     for column, pattern in expected.items():
         assert re.fullmatch(pattern, cells[column]), f"{column}: {cells[column]!r}"
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_what_nobody_has_looked_at_yet_says_so(registry: Registry, kind: str) -> None:
+    """Without this, Flux and `helm --wait` would take an object that was just made for done."""
+    created = registry.create(full(kind))
+    shown = registry.get(kind, created["metadata"]["name"])
+    assert shown["status"] == {"observedGeneration": -1}
+    registry.apply(full(kind), manager="argocd-controller", force=True)
+    assert registry.get(kind, created["metadata"]["name"])["status"] == {"observedGeneration": -1}
 
 
 def test_wide_columns_show_the_digest(registry: Registry) -> None:

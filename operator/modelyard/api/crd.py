@@ -14,6 +14,7 @@ from modelyard.api import names
 from modelyard.api.kinds import KINDS, Column, Kind
 from modelyard.api.reference import reference
 from modelyard.api.schema import Schema, structural
+from modelyard.api.status import UNSEEN
 
 ROOT = Path(__file__).resolve().parents[3]
 CRD_FOLDERS = ("crds", "charts/modelyard/files/crds")
@@ -82,6 +83,7 @@ def _object_schema(kind: type[Kind]) -> Schema:
     schema = structural(kind)
     schema["required"] = ["spec"]
     schema["properties"]["metadata"] = {"type": "object"}
+    schema["properties"]["status"]["default"] = {"observedGeneration": UNSEEN}
     return schema
 
 

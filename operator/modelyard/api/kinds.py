@@ -56,6 +56,8 @@ class Kind(ApiType):
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "When the object was created.", "date")
 
+_AS_A_WHOLE = ".status.conditions[?(@.type!='Verified')]"
+"""How a ModelVersion stands as a whole: Ready, Reconciling, Stalled or Waiting, which all say the same."""
 
 _NO_SERVICE_TWICE = Rule(
     # A concatenation with metadata.name would exceed the budget of a rule: its length is not known beforehand.
@@ -107,14 +109,12 @@ class ModelVersion(Kind):
         Column("Wanted", ".spec.stage", "The stage asked for."),
         Column("Stage", ".status.stage", "The furthest stage it carries."),
         Column("Step", ".status.request.step", "How far the request has come."),
-        Column(
-            "Reason", ".status.conditions[?(@.type=='Ready')].reason", "Why it is there, or what verification found."
-        ),
+        Column("Reason", f"{_AS_A_WHOLE}.reason", "Why it is there, or what verification found."),
         Column("By", ".status.request.requestedBy", "Who asked."),
         _AGE,
         Column("Digest", ".status.digest", "Digest of the bytes.", wide=True),
         Column("Format", ".status.artifact.format", "Format of the files.", wide=True),
-        Column("Message", ".status.conditions[?(@.type=='Ready')].message", "The same as a sentence.", wide=True),
+        Column("Message", f"{_AS_A_WHOLE}.message", "The same as a sentence.", wide=True),
     )
     selectable = (".spec.model", ".spec.version", ".spec.stage")
     rules: ClassVar[tuple[Rule, ...]] = (

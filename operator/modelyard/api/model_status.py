@@ -37,6 +37,19 @@ class Revision(OpenType):
     """Until when its pods are kept running."""
 
 
+class Replaced(OpenType):
+    """What the stage served before, as far as gates compare with it."""
+
+    hash: str | None = None
+    """Hash of the revision."""
+    version: str | None = None
+    """The version."""
+    digest: str | None = None
+    """Digest of its bytes."""
+    uri: str | None = None
+    """Where its bytes lie."""
+
+
 class Undo(OpenType):
     """Why a stage goes back."""
 
@@ -69,7 +82,7 @@ class Current(OpenType):
     """Who asked for it."""
     cause: str | None = None
     """Why the pointer moved: Promoted, RolledBack, Succeeded (its successor was withdrawn), Reconfigured or Undone."""
-    replaced: Revision | None = None
+    replaced: Replaced | None = None
     """What the stage served before: AfterTraffic gates compare with it."""
     on_trial: bool | None = None
     """Whether its AfterTraffic gates have not all passed yet."""
@@ -88,18 +101,30 @@ class StageRequest(OpenType):
     """The version."""
     place: int | None = None
     """Place in the order of the stage's requests."""
-    step: str | None = None
-    """How far it has come, or how it ended."""
-    reason: str | None = None
-    """Why, as one CamelCase word or in the requester's own words."""
-    message: str | None = None
-    """Why, as a sentence."""
+    uid: str | None = None
+    """Identity of the object that asks."""
+    generation: int | None = None
+    """Its generation that asked."""
     requested_by: str | None = None
     """Who asked."""
     requested_at: datetime | None = None
     """When it was asked."""
-    since: datetime | None = None
-    """Since when it is at this step."""
+    reason: str | None = None
+    """Why, in the requester's own words (the annotation modelyard.dev/reason)."""
+    retry: str | None = None
+    """The last value of modelyard.dev/retry seen while it was open."""
+    retried_by: str | None = None
+    """Who set that."""
+    served: bool | None = None
+    """Whether it ever carried the stage. How far one is that does not, the version's status.request says."""
+    ended: str | None = None
+    """How it ended: Failed, Rejected, RolledBack, Withdrawn or Superseded; absent while it stands."""
+    ended_reason: str | None = None
+    """Why it ended, as one CamelCase word."""
+    ended_message: str | None = None
+    """Why it ended, as a sentence."""
+    ended_at: datetime | None = None
+    """When it ended."""
 
 
 class Candidate(OpenType):
@@ -111,14 +136,14 @@ class Candidate(OpenType):
     """Digest of its bytes, once known."""
     revision: str | None = None
     """Hash of the revision, once built."""
+    cause: str | None = None
+    """What the move would be: as in `current.cause`."""
     step: str | None = None
     """How far it has come."""
     reason: str | None = None
     """Why it is there, as one CamelCase word."""
     message: str | None = None
     """Why it is there, as a sentence."""
-    since: datetime | None = None
-    """Since when it is at this step."""
 
 
 class RollbackTarget(OpenType):
@@ -240,4 +265,6 @@ class ModelStatus(Status):
     """What is known of the Model's chain in the ledger; absent until one is configured."""
     conditions: Conditions | None = None
     """Accepted: the spec is understood. Ready: every stage serves what it carries. RollbackReady: there is a warm
-    version to go back to. LedgerSynced: the record is in the ledger."""
+    version to go back to. LedgerSynced: the record is in the ledger. Waiting, in place of Ready: people have to say
+    what a stage is to serve. Reconciling: a changed template is on its way. Stalled: what the spec itself asks for does
+    not come about."""

@@ -11,9 +11,13 @@ from pydantic import Field
 
 from modelyard.api.base import ApiType, OpenType, list_map
 
+UNSEEN = -1
+"""observedGeneration of an object that was just made: without one, kstatus would take it to be as it should."""
+
 
 class Condition(ApiType):
-    """One aspect of an object's state. All conditions are of positive polarity: True is good."""
+    """One aspect of an object's state. True is good, but for Reconciling, Stalled and Waiting, which are there only
+    while they are True."""
 
     type: Annotated[str, Field(min_length=1, max_length=316)]
     """The aspect; unique in the list."""
@@ -35,8 +39,8 @@ Conditions = Annotated[list[Condition], Field(json_schema_extra=list_map("type")
 class Status(ApiType):
     """What every status has."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the object that this status was derived from."""
+    observed_generation: Annotated[int, Field(ge=UNSEEN)] | None = None
+    """The generation of the object that this status was derived from; -1 until the operator has seen the object."""
 
 
 class HeldStage(ApiType):
@@ -130,6 +134,9 @@ class RequestStatus(OpenType):
     """Who set that."""
     since: datetime | None = None
     """Since when it is at this step."""
+    overtaken_by: str | None = None
+    """Of a request that Failed, was Rejected or RolledBack: the version that was asked for next at this stage. Absent
+    as long as nobody asked for another."""
 
 
 class CheckResult(OpenType):
@@ -243,7 +250,10 @@ class ModelVersionStatus(Status):
     recorded: list[str] | None = None
     """What the ledger was told of the version, where one is configured."""
     conditions: Conditions | None = None
-    """Verified: the bytes were read and are what they should be. Ready: what was asked for is so."""
+    """Verified: the bytes were read and are what they should be. And how the version stands as a whole, each with the
+    same reason: Ready: what was asked for is so. Reconciling: the operator works on it. Stalled: the newest request for
+    the stage Failed, was Rejected or RolledBack. Waiting: none of these; people, other objects or a later request
+    decide."""
 
 
 class ApprovalStatus(Status):
@@ -254,7 +264,8 @@ class ApprovalStatus(Status):
     recorded: list[str] | None = None
     """What the ledger was told of the Approval, where one is configured."""
     conditions: Conditions | None = None
-    """Counted: the verdict counts for the version's request; otherwise why not."""
+    """Counted: the verdict counts for the version's request; otherwise why not. An Approval is an answer to others and
+    has nothing to get to, so it has no Ready."""
 
 
 class RollbackStatus(Status):
@@ -273,4 +284,5 @@ class RollbackStatus(Status):
     applied_at: datetime | None = None
     """When the stage moved."""
     conditions: Conditions | None = None
-    """Applied: the stage went back; otherwise why not. Ready: it is done, one way or the other."""
+    """Applied: the stage went back; otherwise why not. Ready: the same, for tools. Reconciling: it is about to.
+    Stalled: it was refused, and there is something to be done about that. Waiting: it was refused, and there is not."""

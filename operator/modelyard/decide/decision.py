@@ -14,33 +14,31 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api import codec, names
-from modelyard.api.reasons import ApprovalReason, RollbackReason, VersionReason
 from modelyard.decide import (
     approval_statuses,
     approvals,
     bytes_check,
     events,
     jobs,
+    orphans,
     outbox,
     recovery,
     requests,
+    rollback_statuses,
     serving,
     stage,
     statuses,
     summary,
     verification,
 )
-from modelyard.decide.conditions import condition
 from modelyard.decide.gates import upkeep
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.gates.probe import Probe
-from modelyard.decide.objections import Finding, stamp_of
-from modelyard.decide.plan import Action, Commit, Delete, Plan, ReplaceStatus
+from modelyard.decide.plan import Action, Commit, Delete, Plan
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.stage import StageOutcome
 from modelyard.decide.state import ModelState, StageState, Transition
 from modelyard.decide.verification import Verifications
-from modelyard.decide.versions import Version
 from modelyard.decide.world import World
 
 
@@ -48,7 +46,7 @@ def decide(seen: Snapshot, now: datetime) -> Plan:
     """What is to be done for this Model now. Reads no clock, no network, no log."""
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     if seen.model is None:
-        return _orphans(seen, now)
+        return orphans.plan(seen, now)
     if "deletionTimestamp" in seen.model["metadata"]:
         return Plan()
     return _decide(World.of(seen, seen.model, now), seen.model)
@@ -83,7 +81,7 @@ def _decide(world: World, model: Obj) -> Plan:
     for outcome in outcomes.values():
         actions += bytes_check.job(world, outcome.spec, outcome.state)
     actions += version_writes
-    actions += statuses.rollback_statuses(world, state)
+    actions += rollback_statuses.rollback_statuses(world, state)
     actions += approval_writes
     status = summary.model_status(world, state, outcomes)
     changed = not outbox.is_same(status, model.get("status") or {})
@@ -175,38 +173,3 @@ def _look_again_at(world: World, verified: Verifications, outcomes: dict[str, St
             if done["type"] in ("Complete", "Failed") and jobs.result(world, job) is None:
                 moments.append(world.now + jobs.RESULT_GRACE)
     return min((moment for moment in moments if moment), default=None)
-
-
-def _orphans(seen: Snapshot, now: datetime) -> Plan:
-    """Versions, Rollbacks and Approvals of a Model that does not exist: say so, and do nothing else."""
-    text = f"there is no Model {seen.name!r} in namespace {seen.namespace!r}; create it"
-    writes: list[Action] = []
-    for obj in seen.versions.values():
-        version = Version(obj)
-        conditions = [
-            condition(
-                version.status.get("conditions") or (), kind, None if kind == "Verified" else False,
-                VersionReason.MODEL_NOT_FOUND, text, generation=version.generation, now=now,
-            )
-            for kind in ("Verified", "Ready")
-        ]  # fmt: skip
-        status = {**version.status, "observedGeneration": version.generation, "conditions": conditions}
-        if status != version.status:
-            writes.append(ReplaceStatus("ModelVersion", version.name, version.uid, status))
-    for obj in seen.rollbacks:
-        if (obj.get("status") or {}).get("outcome") in ("Applied", "Refused"):
-            continue
-        known = (obj.get("status") or {}).get("conditions") or ()
-        generation = obj["metadata"].get("generation", 1)
-        both = [
-            condition(known, kind, False, RollbackReason.MODEL_NOT_FOUND, text, generation=generation, now=now)
-            for kind in ("Applied", "Ready")
-        ]
-        refused = {"observedGeneration": generation, "outcome": "Refused", "conditions": both}
-        writes.append(ReplaceStatus("Rollback", obj["metadata"]["name"], obj["metadata"]["uid"], refused))
-    for obj in seen.approvals:
-        finding = Finding(obj, stamp_of(obj) if seen.admission else "", ApprovalReason.MODEL_NOT_FOUND, text)
-        answered = approval_statuses.approval_status(finding, now)
-        if answered != obj.get("status"):
-            writes.append(ReplaceStatus("Approval", finding.name, obj["metadata"]["uid"], answered))
-    return Plan(actions=tuple(writes))

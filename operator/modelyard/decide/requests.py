@@ -19,6 +19,9 @@ from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEP
 from modelyard.decide.versions import Version, is_older, is_retried
 from modelyard.decide.world import World
 
+IN_VAIN = frozenset({Step.FAILED, Step.REJECTED, Step.ROLLED_BACK})
+"""Ends of a request whose wish still stands: its object asks for what does not come about."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -180,13 +183,19 @@ def _place(world: World, state: StageState, new: list[Wish]) -> StageState:
     anew = {wish.request.id for wish in new}  # a retried request keeps its identity, and gets a new place
     requests = [r for r in state.requests if r.id not in anew]
     requests += [wish.request for wish in returning]
-    last = max([state.last_place, *(r.place for r in requests)])
+    last = max([state.last_place, *(r.place for r in requests), *_places_told(world, state)])
     for wish in fresh:
         last += 1
         requests.append(_placed(world, state, wish, last))
     if state.current is None and state.sequence == 0:
         requests = _reordered(world, requests)
     return replace(state, requests=tuple(requests), last_place=last)
+
+
+def _places_told(world: World, state: StageState) -> Iterable[int]:
+    """Places that versions have on record; higher than what is remembered when the Model's status was lost."""
+    told = (version.recorded_request for version in world.versions.values())
+    return (int(request.get("place", 0)) for request in told if request.get("stage") == state.name)
 
 
 def _placed(world: World, state: StageState, wish: Wish, place: int) -> Request:
@@ -239,7 +248,18 @@ def forget(world: World, state: StageState) -> StageState:
         version = world.versions.get(request.version)
         if version is None or version.uid != request.uid:
             return False
-        recorded = version.recorded_request
-        return version.request_id == request.id and recorded.get("step") not in ENDED
+        return version.request_id == request.id and not _is_told(version, request)
 
     return replace(state, requests=tuple(r for r in state.requests if is_needed(r)))
+
+
+def _is_told(version: Version, request: Request) -> bool:
+    """Whether the version's status has on record all there will ever be to tell of an ended request."""
+    recorded = version.recorded_request
+    return recorded.get("step") in ENDED and (request.ended not in IN_VAIN or "overtakenBy" in recorded)
+
+
+def following(state: StageState, place: int) -> Request | None:
+    """The request made next after that place, if any was; one that was turned away as too old does not count."""
+    later = [r for r in state.requests if r.place > place and r.ended_reason != VersionReason.OLDER_THAN_CURRENT]
+    return min(later, key=lambda r: r.place, default=None)

@@ -1,4 +1,4 @@
-"""What do the statuses of ModelVersions and Rollbacks say? Derived from the state, for people and tools.
+"""What do the statuses of ModelVersions say? Derived from the state, for people and tools.
 
 Nothing is decided on them but what cannot be had elsewhere: a version's verification and pinned digest, and the
 end of a request that the Model's state no longer remembers.
@@ -8,27 +8,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelyard.api import codec, names
-from modelyard.api.reasons import ModelReason, RollbackReason, VersionReason
-from modelyard.decide import approval_statuses, outbox
-from modelyard.decide.conditions import condition
+from modelyard.api.reasons import VersionReason
+from modelyard.decide import approval_statuses, outbox, requests
+from modelyard.decide.conditions import Being, Said, condition, judged
 from modelyard.decide.gates import results
 from modelyard.decide.plan import ReplaceStatus
-from modelyard.decide.snapshot import Obj
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import (
-    HandledRollback,
-    ModelState,
-    PendingRollback,
-    Request,
-    StageState,
-    Standing,
-    Step,
-)
+from modelyard.decide.state import ENDED, ModelState, Request, StageState, Standing, Step
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
 from modelyard.decide.world import World
 
-_IN_ORDER = frozenset({Step.SERVING, Step.STANDING_BY, Step.SUPERSEDED, Step.WITHDRAWN})
+_MOVING = frozenset({Step.VERIFYING, Step.CHECKING, Step.DEPLOYING, Step.SWITCHING})
+_ASKED_ON_TRIAL = frozenset({VersionReason.GATE_PENDING, VersionReason.GATE_RUNNING, VersionReason.GATE_RETRYING})
 
 
 def version_statuses(
@@ -95,23 +87,37 @@ def _stage_word(version: Version, held: list[dict[str, str]]) -> str:
 
 def _request(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], version: Version) -> dict[str, Any]:
     """The status's `request`: the version's own, or the one the Model's line makes for it."""
-    found = _asked_by_model(state, version) or _asked_by_version(state, version)
+    found = _asked(state, version)
     if found:
         stage, request = found
-        return _described(world, version, stage, request, _standing(state.stages[stage], outcomes.get(stage), request))
+        standing = _standing(state.stages[stage], outcomes.get(stage), request)
+        shown = _described(world, version, stage, request, standing)
+        return shown | _overtaken(version, state.stages[stage], shown)
     if version.stage in ("", names.STAGE_ARCHIVED):
-        return {}
+        return _remembered(world, version)
     if version.has_ended:
-        return dict(version.recorded_request)
+        told = dict(version.recorded_request)
+        return told | _overtaken(version, state.stages.get(version.stage), told)
     return _unheard(world, version)
 
 
+def _asked(state: ModelState, version: Version) -> tuple[str, Request] | None:
+    """The request to tell of, with its stage: what the Model asks for now, the version's own, what the Model asked."""
+    by_model = _asked_by_model(state, version)
+    if by_model and by_model[1].is_open:
+        return by_model
+    return _asked_by_version(state, version) or by_model
+
+
 def _asked_by_model(state: ModelState, version: Version) -> tuple[str, Request] | None:
-    for name in reversed(list(state.stages)):
-        for request in state.stages[name].open_requests:
-            if request.source == "Model" and request.version == version.version:
-                return name, request
-    return None
+    """What a line of the Model asks for the version, later stages first; else what one asked last and did not get."""
+    found = [
+        (name, request)
+        for name in reversed(list(state.stages))
+        for request in state.stages[name].requests
+        if (request.source, request.version) == ("Model", version.version) and request.ended != Step.WITHDRAWN
+    ]
+    return next((each for each in found if each[1].is_open), max(found, key=lambda each: each[1].place, default=None))
 
 
 def _asked_by_version(state: ModelState, version: Version) -> tuple[str, Request] | None:
@@ -121,6 +127,24 @@ def _asked_by_version(state: ModelState, version: Version) -> tuple[str, Request
     same = [r for r in stage.requests if (r.uid, r.generation) == (version.uid, version.generation)]
     newest = max(same, key=lambda r: r.place, default=None)
     return (version.stage, newest) if newest else None
+
+
+def _remembered(world: World, version: Version) -> dict[str, Any]:
+    """How a request of the Model's line ended that the Model's state has forgotten."""
+    recorded = version.recorded_request
+    by_model = str(recorded.get("id", "")).startswith(f"{world.uid}/")
+    return dict(recorded) if by_model and recorded.get("step") in ENDED else {}
+
+
+def _overtaken(version: Version, stage: StageState | None, shown: Mapping[str, Any]) -> dict[str, str]:
+    """Which version was asked for after a request that ended in vain; told for good, since requests are forgotten."""
+    if shown["step"] not in requests.IN_VAIN:
+        return {}
+    recorded = version.recorded_request
+    if (recorded.get("id"), recorded.get("place")) == (shown["id"], shown.get("place")) and "overtakenBy" in recorded:
+        return {"overtakenBy": str(recorded["overtakenBy"])}
+    later = requests.following(stage, shown["place"]) if stage and "place" in shown else None
+    return {"overtakenBy": later.version} if later else {}
 
 
 def _unheard(world: World, version: Version) -> dict[str, Any]:
@@ -185,85 +209,35 @@ def _described(world: World, version: Version, stage: str, request: Request, sta
 
 def _conditions(world: World, version: Version, verdict: Verdict, request: Mapping[str, Any]) -> list[dict[str, Any]]:
     known = version.status.get("conditions") or ()
-    verified = True if verdict.passed else False if verdict.failed else None
-    found = [
-        condition(
-            known, "Verified", verified, verdict.reason or VersionReason.VERIFICATION_PENDING, verdict.message,
-            generation=version.generation, now=world.now,
-        )
-    ]  # fmt: skip
-    step = request.get("step")
-    if step:
-        ready = step in _IN_ORDER
-        reason, text = request.get("reason") or step, request.get("message", "")
+    passed = True if verdict.passed else False if verdict.failed else None
+    reason = verdict.reason or VersionReason.VERIFICATION_PENDING
+    verified = condition(
+        known, "Verified", passed, reason, verdict.message, generation=version.generation, now=world.now
+    )
+    said = _of_request(request) if request else _of_no_request(version, verdict, str(reason))
+    return [verified, *judged(known, said, generation=version.generation, now=world.now)]
+
+
+def _of_request(request: Mapping[str, Any]) -> Said:
+    """How a version stands that is, or was, asked for."""
+    step = Step(request["step"])
+    reason = request.get("reason") or step.value
+    on_trial = step == Step.SERVING and reason in _ASKED_ON_TRIAL
+    if step in _MOVING or on_trial:
+        being = Being.MOVING
+    elif step in (Step.SERVING, Step.STANDING_BY):
+        being = Being.IN_ORDER
+    elif step in requests.IN_VAIN and "overtakenBy" not in request:
+        being = Being.STUCK
     else:
-        ready = bool(verified) or not verdict.state
-        reason, text = found[0]["reason"], verdict.message
-    ready_condition = condition(known, "Ready", ready, str(reason), text, generation=version.generation, now=world.now)
-    return [*found, ready_condition]
+        being = Being.WAITING
+    return Said(being, reason, request.get("message", ""))
 
 
-def rollback_statuses(world: World, state: ModelState) -> Iterator[ReplaceStatus]:
-    """The statuses of Rollbacks that differ from what they should be."""
-    for obj in world.seen.rollbacks:
-        stage = state.stages.get(obj["spec"]["stage"])
-        uid = obj["metadata"]["uid"]
-        handled = next((h for h in stage.handled_rollbacks if h.uid == uid), None) if stage else None
-        if stage is not None and handled is not None:
-            status = _handled_status(world, obj, handled)
-        elif stage is not None and stage.rollback and stage.rollback.uid == uid:
-            status = _pending_status(world, obj, state, stage.rollback)
-        elif stage is None and (obj.get("status") or {}).get("outcome") not in ("Applied", "Refused"):
-            known = ", ".join(s.name for s in world.stages)
-            text = f"Model {world.seen.name!r} has no stage {obj['spec']['stage']!r}; it has: {known}"
-            status = rollback_status(world, obj, "Refused", RollbackReason.STAGE_UNKNOWN, text)
-        else:
-            continue
-        if status != obj.get("status"):
-            yield ReplaceStatus("Rollback", obj["metadata"]["name"], uid, status)
-
-
-def _handled_status(world: World, obj: Obj, handled: HandledRollback) -> dict[str, Any]:
-    extra: dict[str, Any] = {
-        "fromVersion": handled.from_version,
-        "toVersion": handled.to_version,
-        "sequence": handled.sequence,
-        "appliedAt": codec.format_time(handled.at) if handled.at and handled.outcome == "Applied" else "",
-        "by": (obj["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_BY, ""),
-    }
-    return rollback_status(world, obj, handled.outcome, RollbackReason(handled.reason), handled.message, extra)
-
-
-def _pending_status(world: World, obj: Obj, state: ModelState, pending: PendingRollback) -> dict[str, Any]:
-    stage = state.stages[obj["spec"]["stage"]]
-    target = stage.revision(pending.target)
-    text = "the target's pods are starting; the present version serves on"
-    extra = {"toVersion": target.version if target else "", "by": pending.by}
-    return rollback_status(world, obj, "Pending", RollbackReason.WAITING_FOR_PODS, text, extra)
-
-
-def rollback_status(
-    world: World,
-    obj: Obj,
-    outcome: str,
-    reason: RollbackReason,
-    message: str,
-    extra: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """A Rollback's whole status."""
-    known = (obj.get("status") or {}).get("conditions") or ()
-    generation = obj["metadata"].get("generation", 1)
-    applied = {"Applied": True, "Refused": False}.get(outcome)
-    both = [
-        condition(known, kind, applied, reason, message, generation=generation, now=world.now)
-        for kind in ("Applied", "Ready")
-    ]
-    found = {"observedGeneration": generation, "outcome": outcome, **(extra or {}), "conditions": both}
-    return {key: value for key, value in found.items() if value not in ("", None, 0)}
-
-
-def ready_reason(*, serves: bool, all_ready: bool) -> ModelReason:
-    """Reason of a Model's Ready condition."""
-    if not serves:
-        return ModelReason.NOTHING_SERVES
-    return ModelReason.ALL_STAGES_READY if all_ready else ModelReason.PODS_NOT_READY
+def _of_no_request(version: Version, verdict: Verdict, reason: str) -> Said:
+    """How a version stands that asks for no stage, or whose request has no place yet."""
+    if version.stage not in ("", names.STAGE_ARCHIVED):
+        return Said(Being.MOVING, VersionReason.QUEUED, "it waits for its place among requests first seen together")
+    if verdict.state in ("Pending", "Running"):
+        return Said(Being.MOVING, reason, verdict.message)
+    return Said(Being.WAITING if verdict.failed else Being.IN_ORDER, reason, verdict.message)

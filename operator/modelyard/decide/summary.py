@@ -5,14 +5,13 @@ from typing import Any
 
 from modelyard.api import codec
 from modelyard.api.reasons import ModelReason, VersionReason
-from modelyard.decide import bytes_check, manifests, outbox, progress, rollback, targets, trial
+from modelyard.decide import bytes_check, manifests, outbox, progress, requests, rollback, targets, trial
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import passage
 from modelyard.decide.revisions import build
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import ModelState, Request, StageState, Step
-from modelyard.decide.statuses import ready_reason
+from modelyard.decide.state import Cause, ModelState, Request, StageState, Step
 from modelyard.decide.world import World
 
 
@@ -109,14 +108,19 @@ def _newest_ahead(state: StageState) -> Request | None:
 def _conditions(
     world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], removed: list[str]
 ) -> list[dict[str, Any]]:
-    known = (world.model.get("status") or {}).get("conditions") or ()
-    generation = world.model["metadata"].get("generation", 1)
+    accepted = _accepted(world, state, outcomes, removed)
     rows = [
-        ("Accepted", *_accepted(world, state, outcomes, removed)),
-        ("Ready", *_ready(world, outcomes)),
+        ("Accepted", *accepted),
+        _ready(world, outcomes),
         ("RollbackReady", *_rollback_ready(world, outcomes)),
         ("LedgerSynced", *outbox.condition(world)),
     ]
+    for kind, found in (("Reconciling", _moving(outcomes.values())), ("Stalled", _stuck(outcomes.values(), accepted))):
+        if found:
+            rows.append((kind, True, *found))
+            break
+    known = (world.model.get("status") or {}).get("conditions") or ()
+    generation = world.model["metadata"].get("generation", 1)
     return [
         condition(known, kind, value, reason, text, generation=generation, now=world.now)
         for kind, value, reason, text in rows
@@ -163,7 +167,11 @@ def _present_template_error(world: World, outcome: StageOutcome) -> str:
     return ""
 
 
-def _ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
+def _ready(world: World, outcomes: Mapping[str, StageOutcome]) -> tuple[str, bool | None, str, str]:
+    """Whether every stage serves what it carries. Where people have to say what it is to carry: Waiting, for them.
+
+    It is about what serves, so it may be True while a changed template is on its way or the spec is not accepted.
+    """
     serving = [o for o in outcomes.values() if o.state.current]
     short: list[str] = []
     for outcome in serving:
@@ -174,17 +182,50 @@ def _ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
                 f"stage {spec.name!r}: nobody asks for version {current.version!r} any more and no good version whose "
                 "request stands can take over; it serves on"
             )
-            return False, ModelReason.NO_SUCCESSOR, text
+            return "Waiting", True, ModelReason.NO_SUCCESSOR, text
         if current.undo and trial.good_revision(world, spec, outcome.state) is None:
             text = f"stage {spec.name!r} has no good revision to go back to and serves on: {current.undo.message}"
-            return False, ModelReason.UNDO_IMPOSSIBLE, text
+            return "Waiting", True, ModelReason.UNDO_IMPOSSIBLE, text
         wanted = progress.wanted_replicas(world, spec, outcome.state)
         ready = progress.ready_pods(world.deployment(spec, current.revision)) if spec.serving else wanted
         if ready < wanted or current.effective_since is None:
             short.append(f"stage {spec.name!r} has {ready} of {wanted} pods ready")
-    text = "; ".join(short) or ("every stage serves its version" if serving else "no stage carries a version yet")
-    reason = ready_reason(serves=bool(serving), all_ready=not short)
-    return bool(serving) and not short, reason, text
+    if not serving:
+        return "Waiting", True, ModelReason.NOTHING_SERVES, "no stage carries a version yet"
+    if short:
+        return "Ready", False, ModelReason.PODS_NOT_READY, "; ".join(short)
+    return "Ready", True, ModelReason.ALL_STAGES_READY, "every stage serves its version"
+
+
+def _moving(outcomes: Iterable[StageOutcome]) -> tuple[str, str] | None:
+    """That the Model's own change, of a template, is on its way. A version on its way says so itself."""
+    for outcome in outcomes:
+        for target in outcome.targets:
+            if target.cause == Cause.RECONFIGURED and target.standing.step in (Step.CHECKING, Step.DEPLOYING):
+                version = target.revision.version
+                text = f"stage {outcome.spec.name!r}: version {version!r} gets the changed template"
+                return target.standing.reason, text
+    return None
+
+
+def _stuck(outcomes: Iterable[StageOutcome], accepted: _Row) -> tuple[str, str] | None:
+    """Why what the Model's own spec asks for does not come about.
+
+    A version that failed by itself is not told of here: Argo CD applies versions after their Model and only when it is
+    not Degraded, so the one that mends it would never come. The same goes for a template that a version does not fit.
+    """
+    is_accepted, reason, text = accepted
+    if not is_accepted and reason != ModelReason.INVALID_TEMPLATE:
+        return reason, text
+    for outcome in outcomes:
+        stage, state = outcome.spec.name, outcome.state
+        line = max((r for r in state.requests if r.source == "Model"), key=lambda r: r.place, default=None)
+        if line is None or line.version != outcome.spec.version or line.ended not in requests.IN_VAIN:
+            continue
+        if requests.following(state, line.place) is None:
+            why = f"version {line.version!r}, which spec.stages[].version names for stage {stage!r}, is {line.ended}"
+            return line.ended_reason, f"{why}: {line.ended_message}"
+    return None
 
 
 def _rollback_ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:

@@ -504,8 +504,8 @@ class TestAfterTraffic:
         promote(cluster, "1")
         assert cluster.live() == "1"
         assert cluster.request("1") == ("Failed", "GateFailed")
-        ready = next(c for c in cluster.status("Model", "fraud")["conditions"] if c["type"] == "Ready")
-        assert (ready["status"], ready["reason"]) == ("False", "UndoImpossible")
+        waiting = next(c for c in cluster.status("Model", "fraud")["conditions"] if c["type"] == "Waiting")
+        assert (waiting["status"], waiting["reason"]) == ("True", "UndoImpossible")
         cluster.outputs["after"] = [{"ok": 1}]
         cluster.annotate("1", retry="again")
         cluster.settle(10)

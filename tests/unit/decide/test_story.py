@@ -274,8 +274,8 @@ class TestWithdrawal:
         cluster.version("1", stage=None)
         cluster.settle(10)
         assert cluster.live() == "1"
-        ready = next(c for c in cluster.status("Model", "fraud")["conditions"] if c["type"] == "Ready")
-        assert ready["reason"] == "NoSuccessor"
+        waiting = next(c for c in cluster.status("Model", "fraud")["conditions"] if c["type"] == "Waiting")
+        assert waiting["reason"] == "NoSuccessor"
 
     @pytest.mark.parametrize("first", ["withdrawn", "asked", "together"])
     def test_reverting_the_promoting_commit_is_a_rollback_in_any_order(self, cluster: Cluster, first: str) -> None:

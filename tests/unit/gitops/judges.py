@@ -1,20 +1,14 @@
-"""How GitOps tools judge an object: the rules of Argo CD, of kstatus and of Flux, run as these tools run them."""
+"""How GitOps tools judge an object: the rules of Argo CD and of kstatus, run as these tools run them."""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
-from cel_expr_python import cel
 from lupa import lua51
 
 ROOT = Path(__file__).parents[3]
 ARGO = yaml.safe_load((ROOT / "examples" / "argocd" / "argocd-cm.yaml").read_text())["data"]
-FLUX = {
-    entry["kind"]: entry
-    for entry in yaml.safe_load((ROOT / "examples" / "flux" / "kustomization.yaml").read_text())["spec"][
-        "healthCheckExprs"
-    ]
-}
+ABNORMAL = {"Reconciling": "InProgress", "Stalled": "Failed"}
 
 Obj = dict[str, Any]
 
@@ -44,45 +38,18 @@ class Argo:
 
 
 def kstatus(obj: Obj) -> str:
-    """The status that kstatus computes for a custom resource: what it documents, in its order."""
-    status = obj.get("status") or {}
-    if obj["metadata"].get("deletionTimestamp"):
+    """The status that kstatus computes for a custom resource, by its generic rules (cli-utils, pkg/kstatus/status):
+    deletion, generation, then the first of Reconciling and Stalled that is True, then Ready, and Current for all else.
+    Flux judges by it, and so does `helm --wait`.
+    """
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    if metadata.get("deletionTimestamp"):
         return "Terminating"
-    if "observedGeneration" in status and status["observedGeneration"] != obj["metadata"]["generation"]:
+    if status.get("observedGeneration", metadata["generation"]) != metadata["generation"]:
         return "InProgress"
-    conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
-    for kind in conditions:
-        if kind in ("Reconciling", "Stalled") and conditions[kind] == "True":
-            return "InProgress" if kind == "Reconciling" else "Failed"
-    return "Current" if conditions.get("Ready", "True") == "True" else "InProgress"
-
-
-class Flux:
-    """Flux with healthCheckExprs: the generation first, then inProgress, failed, current, else InProgress."""
-
-    ORDER = (("inProgress", "InProgress"), ("failed", "Failed"), ("current", "Current"))
-
-    def __init__(self) -> None:
-        anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
-        self._env = cel.NewEnv(variables=dict.fromkeys(("metadata", "spec", "status"), anything))
-        self._programs = {
-            (kind, field): self._env.compile(entry[field])
-            for kind, entry in FLUX.items()
-            for field, _ in self.ORDER
-            if field in entry
-        }
-
-    def status(self, kind: str, obj: Obj) -> str:
-        """The status of an object that the operator has seen; of one that it has not, Flux waits for a status."""
-        if "status" not in obj or obj["status"].get("observedGeneration") != obj["metadata"]["generation"]:
-            return "InProgress"
-        given = self._env.Activation({field: obj[field] for field in ("metadata", "spec", "status")})
-        for field, status in self.ORDER:
-            program = self._programs.get((kind, field))
-            if program is None:
-                continue
-            answer = program.eval(given).value()
-            assert isinstance(answer, bool), f"{kind} {field}: {answer}"
-            if answer:
-                return status
-        return "InProgress"
+    conditions = status.get("conditions") or ()
+    for condition in conditions:
+        if condition["type"] in ABNORMAL and condition["status"] == "True":
+            return ABNORMAL[condition["type"]]
+    ready = next((c["status"] for c in conditions if c["type"] == "Ready"), "True")
+    return "Current" if ready == "True" else "InProgress"

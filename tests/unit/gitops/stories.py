@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from modelyard.api.crd import crd
+from modelyard.api.kinds import Model
 from tests.unit.decide.simulation import SERVER, Cluster
 
 Obj = dict[str, Any]
 
+BEFORE = crd(Model)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
+"""The status that the API server shows of an object of which nobody has written one."""
 KINDS = ("Model", "ModelVersion", "Approval", "Rollback")
 EVALUATE = {"template": {"spec": {"containers": [{"name": "evaluate", "image": "example"}]}}}
 CHANGED = {"spec": {"containers": [{"name": "server", "image": "changed"}]}}
@@ -40,7 +44,7 @@ class Watched(Cluster):
     def _look(self) -> None:
         for (kind, _), obj in self.objects.items():
             if kind in KINDS:
-                text = json.dumps(obj, sort_keys=True)
+                text = json.dumps({"status": BEFORE} | obj, sort_keys=True)
                 self.seen.setdefault(text, json.loads(text))
 
     def promote(self, *versions: str, **more: Any) -> None:
@@ -132,6 +136,31 @@ def people(cluster: Watched) -> None:
     cluster.promote("3")
 
 
+def by_name(cluster: Watched) -> None:
+    alice = {"modelyard.dev/requested-by": "alice"}
+    gate = {"name": "slices", "job": {**EVALUATE, "retries": 1}, "checks": ["candidate.ok >= incumbent.ok"]}
+    consent = {"required": 1, "excludeRequester": True, "expireAfter": "1h"}
+    cluster.model(stages=[{"name": "production", "approvals": consent, "gates": [gate]}])
+    cluster.promote("1", annotations=alice)
+    cluster.approve("alice", "1")
+    cluster.approve("bob", "1")
+    cluster.settle(10)
+    cluster.outputs["slices"] = [1, 1, {"incumbent": {"ok": 1}, "candidate": {"ok": 0}}]
+    cluster.promote("2", annotations=alice)
+    cluster.settle(60)
+    cluster.version("2", annotations=alice | {"modelyard.dev/retry": "x", "modelyard.dev/retried-by": "bob"})
+    cluster.settle(60)
+    cluster.outputs.clear()
+    cluster.approve("bob", "3")
+    cluster.settle(3700)
+    cluster.promote("3", annotations=alice)
+    cluster.approve("bob", "3")
+    cluster.settle(10)
+    spec = {"model": "fraud", "stage": "production", "reason": "INC-1"}
+    cluster.apply("Rollback", "by-name", spec, {"modelyard.dev/requested-by": "carol"})
+    cluster.settle(10)
+
+
 def held(cluster: Watched) -> None:
     cluster.model(requireReason=True)
     cluster.promote("1")
@@ -143,6 +172,10 @@ def held(cluster: Watched) -> None:
     invalid = {"name": "quality", "checks": ["candidate.auc >"]}
     cluster.model(stages=[{"name": "production", "gates": [invalid]}])
     cluster.promote("3")
+    cluster.conflicts.add(("Service", "fraud-production"))
+    cluster.model()
+    cluster.settle(10)
+    cluster.conflicts.clear()
     cluster.model(stages=[{"name": "production", "version": "9"}])
     cluster.settle(10)
     cluster.model(stages=[{"name": "staging"}])
@@ -167,6 +200,20 @@ def named_by_the_model(cluster: Watched) -> None:
     cluster.settle(601)
     cluster.model()
     cluster.settle(10)
+
+
+def overtaken(cluster: Watched) -> None:
+    cluster.model()
+    cluster.broken |= {"2", "3"}
+    cluster.promote("1", "2")
+    cluster.settle(601)
+    cluster.promote("3")
+    cluster.promote("4")
+    cluster.settle(60)
+    cluster.rollback("back")
+    cluster.settle(10)
+    cluster.promote("0")
+    cluster.promote("5")
 
 
 def withdrawn(cluster: Watched) -> None:
@@ -209,13 +256,15 @@ def no_model(cluster: Watched) -> None:
     cluster.promote("1")
     cluster.approve("bob", "1", "late")
     cluster.rollback("late")
+    cluster.version("2")
+    cluster.version("3", stage=None)
     del cluster.objects["Model", "fraud"]
     cluster.settle(10)
 
 
 STORIES: tuple[Callable[[Watched], None], ...] = (
-    promotion, failures, without_a_stage, rollbacks, gates, trial, nowhere_to_go_back_to, people, held,
-    named_by_the_model, withdrawn, another_template, pods_are_lost, no_model,
+    promotion, failures, without_a_stage, rollbacks, gates, trial, nowhere_to_go_back_to, people, by_name, held,
+    named_by_the_model, overtaken, withdrawn, another_template, pods_are_lost, no_model,
 )  # fmt: skip
 
 

@@ -1,17 +1,17 @@
-"""Argo CD and Flux say Progressing while the operator works, and are content while people are waited for."""
+"""Tools say Progressing while the operator works, Degraded where Git asks in vain, and do not wait for people."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from lupa import lua51
 
-from modelyard.api.reasons import VersionReason
+from modelyard.api.reasons import ModelReason, RollbackReason, VersionReason
 from modelyard.decide.state import Step
 from tests.unit.gitops import stories
-from tests.unit.gitops.judges import ARGO, FLUX, ROOT, Argo, Flux, kstatus
+from tests.unit.gitops.judges import ARGO, Argo, kstatus
 from tests.unit.gitops.stories import Obj, Watched
 
-PAGE = (ROOT / "docs" / "gitops.md").read_text()
 HEALTH = {
     Step.QUEUED: "Healthy",
     Step.VERIFYING: "Progressing",
@@ -29,7 +29,10 @@ HEALTH = {
     Step.SUPERSEDED: "Healthy",
 }
 TRIAL = {VersionReason.GATE_PENDING, VersionReason.GATE_RUNNING, VersionReason.GATE_RETRYING}
-IN_FLUX = {"Healthy": "Current", "Progressing": "InProgress", "Degraded": "Failed"}
+MOOT = {RollbackReason.PREDATES_STATE, RollbackReason.SUPERSEDED, RollbackReason.ALREADY_SERVING}
+ACCEPTED = {ModelReason.ACCEPTED, ModelReason.INVALID_TEMPLATE}
+IN_KSTATUS = {"Healthy": "Current", "Progressing": "InProgress", "Degraded": "Failed"}
+AS_A_WHOLE = ({"Ready"}, {"Ready", "Reconciling"}, {"Ready", "Stalled"}, {"Waiting"})
 
 
 @pytest.fixture(scope="module")
@@ -38,42 +41,52 @@ def argo() -> Argo:
 
 
 @pytest.fixture(scope="module")
-def flux() -> Flux:
-    return Flux()
-
-
-@pytest.fixture(scope="module")
 def seen() -> tuple[Obj, ...]:
     return tuple(obj for obj in stories.told() if is_observed(obj))
 
 
 def is_observed(obj: Obj) -> bool:
-    return bool(obj.get("status", {}).get("observedGeneration") == obj["metadata"]["generation"])
+    return bool(obj["status"]["observedGeneration"] == obj["metadata"]["generation"])
 
 
-def ready_reason(obj: Obj) -> str:
-    return next((c["reason"] for c in obj["status"].get("conditions", ()) if c["type"] == "Ready"), "")
+def conditions(obj: Obj) -> dict[str, Any]:
+    return {condition["type"]: condition for condition in obj["status"].get("conditions", ())}
+
+
+def reason(obj: Obj, *kinds: str) -> str:
+    found = conditions(obj)
+    return next((found[kind]["reason"] for kind in kinds if kind in found), "")
 
 
 def expected(obj: Obj) -> str:
     """What is to be said of an object that the operator has seen."""
     status = obj["status"]
     if obj["kind"] == "Rollback":
-        return "Progressing" if status["outcome"] == "Pending" else "Healthy"
+        refused = "Healthy" if reason(obj, "Applied") in MOOT else "Degraded"
+        return {"Pending": "Progressing", "Applied": "Healthy", "Refused": refused}[status["outcome"]]
     if obj["kind"] == "Model":
         if gets_another_template(status):
             return "Progressing"
-        return "Degraded" if does_not_get_what_it_names(obj) else "Healthy"
-    if obj["kind"] == "Approval" or ready_reason(obj) == VersionReason.MODEL_NOT_FOUND:
+        is_stuck = reason(obj, "Accepted") not in ACCEPTED or does_not_get_what_it_names(obj)
+        return "Degraded" if is_stuck else "Healthy"
+    if obj["kind"] == "Approval":
         return "Healthy"
     request = status.get("request")
     if request is None:
         waits = obj["spec"].get("stage") not in (None, "archived")
         waits |= status.get("verification", {}).get("state") in ("Pending", "Running")
-        return "Progressing" if waits else "Healthy"
+        is_alone = reason(obj, "Verified") == VersionReason.MODEL_NOT_FOUND
+        return "Progressing" if waits and not is_alone else "Healthy"
+    if is_alone_with_an_end(obj) or "overtakenBy" in request:
+        return "Healthy"
     if request["step"] == Step.SERVING and request["reason"] in TRIAL:
         return "Progressing"
     return HEALTH[Step(request["step"])]
+
+
+def is_alone_with_an_end(obj: Obj) -> bool:
+    """Whether a version's request had failed before its Model was deleted."""
+    return reason(obj, "Verified") == VersionReason.MODEL_NOT_FOUND
 
 
 def gets_another_template(status: dict[str, Any]) -> bool:
@@ -118,13 +131,15 @@ def test_the_stories_show_every_kind_in_every_state(seen: tuple[Obj, ...]) -> No
         if does_not_get_what_it_names(obj)
         for request in obj["status"]["stages"][0]["requests"][-1:]
     }
-    ready = {ready_reason(obj) for obj in models}
+    ready = {reason(obj, "Ready", "Waiting") for obj in models}
     assert ready >= {"AllStagesReady", "NothingServes", "PodsNotReady", "NoSuccessor", "UndoImpossible"}
+    accepted = {reason(obj, "Accepted") for obj in models}
+    assert accepted >= {"Accepted", "InvalidGate", "InvalidTemplate", "NameConflict", "StageRemoved"}
     assert any(obj["status"].get("request", {}).get("reason") in TRIAL for obj in seen if is_serving(obj))
     held = {
         obj["status"]["request"]["reason"] for obj in seen if obj["status"].get("request", {}).get("step") == "Held"
     }
-    assert held >= {"Paused", "Suspended", "ReasonRequired", "InvalidGate", "StageUnknown"}
+    assert held >= {"Paused", "Suspended", "ReasonRequired", "InvalidGate", "StageUnknown", "ModelNotFound"}
 
 
 def is_serving(obj: Obj) -> bool:
@@ -139,11 +154,10 @@ class TestArgo:
             assert message, named(obj)
 
     def test_what_was_not_seen_yet_is_progressing(self, argo: Argo) -> None:
-        unseen = [obj for obj in stories.told() if not is_observed(obj)]
-        assert {obj["kind"] for obj in unseen} == set(stories.KINDS)
-        assert any("status" in obj for obj in unseen)
-        for obj in unseen:
+        assert {obj["kind"] for obj in unseen()} == set(stories.KINDS)
+        for obj in unseen():
             assert argo.health(obj["kind"], obj)[0] == "Progressing"
+            assert argo.health(obj["kind"], {k: v for k, v in obj.items() if k != "status"})[0] == "Progressing"
 
     def test_the_message_says_what_is_waited_for(self, argo: Argo) -> None:
         cluster = Watched()
@@ -164,55 +178,179 @@ class TestArgo:
         model = argo.health("Model", cluster.objects["Model", "fraud"])
         assert model == ("Healthy", "production=1; 2 to production (Failed): DigestMismatch")
 
+    def test_all_kinds_are_judged(self) -> None:
+        assert {key.rpartition("_")[2] for key in ARGO} == set(stories.KINDS)
+
     def test_the_libraries_that_argo_leaves_out_are_left_out_here(self, argo: Argo) -> None:
         for script in ("return ('x'):upper()", "return string.upper('x')", "return math.huge", "return os.time()"):
             with pytest.raises(lua51.LuaError, match="attempt to index"):
                 argo.run(script, {})
 
 
-class TestFlux:
-    def test_every_state_as_in_argo(self, flux: Flux, seen: tuple[Obj, ...]) -> None:
-        for obj in seen:
-            assert (named(obj), flux.status(obj["kind"], obj)) == (named(obj), IN_FLUX[expected(obj)])
-
-    def test_both_judge_all_kinds(self) -> None:
-        assert set(FLUX) == set(stories.KINDS)
-        assert {key.rpartition("_")[2] for key in ARGO} == set(stories.KINDS)
-
-
 class TestKstatus:
-    """Without healthCheckExprs, as whatever uses kstatus judges: by the condition Ready alone."""
+    """As Flux, and whatever else uses kstatus, judges: by the object's own conditions, with nothing configured."""
 
-    def test_current_is_only_what_is_in_order(self, seen: tuple[Obj, ...]) -> None:
-        current = [obj for obj in seen if obj["kind"] != "Approval" and kstatus(obj) == "Current"]
-        assert {obj["kind"] for obj in current} == {"Model", "ModelVersion", "Rollback"}
-        for obj in current:
-            assert ready_reason(obj), named(obj)
-            if obj["kind"] != "Model":  # is Ready when its stages serve, be it not what it asks for
-                assert expected(obj) != "Degraded", named(obj)
-
-    def test_what_the_operator_works_on_is_waited_for(self, seen: tuple[Obj, ...]) -> None:
+    def test_every_state_as_in_argo_but_for_models_whose_pods_are_not_ready(self, seen: tuple[Obj, ...]) -> None:
         for obj in seen:
-            on_trial = is_serving(obj)  # it carries the stage, and is Ready as long as no gate says otherwise
-            if obj["kind"] == "ModelVersion" and expected(obj) == "Progressing" and not on_trial:
-                assert kstatus(obj) == "InProgress", named(obj)
+            wanted = IN_KSTATUS[expected(obj)]
+            if wanted == "Current" and obj["kind"] == "Model" and reason(obj, "Ready") == ModelReason.PODS_NOT_READY:
+                wanted = "InProgress"  # as it is for a Deployment; Flux applies the version that mends it all the same
+            assert (named(obj), kstatus(obj)) == (named(obj), wanted)
 
-    def test_what_waits_for_people_or_has_ended_is_waited_for_too_as_documented(self) -> None:
-        """Ready cannot be True there, and kstatus knows nothing between Ready and InProgress but Stalled."""
-        waits = {
-            obj["status"]["request"]["step"]
-            for _, obj in stories.at_rest()
-            if obj["kind"] == "ModelVersion" and "request" in obj["status"] and kstatus(obj) == "InProgress"
-            if ready_reason(obj) != VersionReason.MODEL_NOT_FOUND
-        }
-        assert waits == {Step.HELD, Step.AWAITING_APPROVAL, Step.FAILED, Step.REJECTED, Step.ROLLED_BACK}
-        assert all(f"`{step}`" in PAGE.partition("## Flux")[2] for step in waits)
+    def test_what_was_not_seen_yet_is_in_progress(self) -> None:
+        for obj in unseen():
+            assert kstatus(obj) == "InProgress"
+
+    def test_a_version_is_ready_only_when_it_has_what_it_asks_for(self, seen: tuple[Obj, ...]) -> None:
+        """`kubectl wait --for=condition=Ready` must not end while somebody's approval is missing."""
+        for obj in versions(seen):
+            ready = conditions(obj).get("Ready", {}).get("status")
+            step = obj["status"].get("request", {}).get("step")
+            assert ready != "True" or step in (None, Step.SERVING, Step.STANDING_BY), named(obj)
+
+    def test_a_version_says_one_thing_as_a_whole_and_nothing_that_is_false_but_ready(
+        self, seen: tuple[Obj, ...]
+    ) -> None:
+        for obj in versions(seen):
+            found = conditions(obj)
+            verified = found.pop("Verified")
+            assert set(found) in AS_A_WHOLE, named(obj)
+            assert len({(c["reason"], c["message"]) for c in found.values()}) == 1
+            assert all(c["status"] == "True" for kind, c in found.items() if kind != "Ready")
+            assert obj["status"]["conditions"][0] == verified  # the column REASON shows the first of the others
 
 
-def test_nothing_is_progressing_for_ever(argo: Argo, flux: Flux) -> None:
+def versions(seen: tuple[Obj, ...]) -> Iterator[Obj]:
+    return (obj for obj in seen if obj["kind"] == "ModelVersion")
+
+
+def unseen() -> list[Obj]:
+    return [obj for obj in stories.told() if not is_observed(obj)]
+
+
+class TestOvertaken:
+    def test_one_old_failure_does_not_redden_what_was_asked_for_since(self, argo: Argo) -> None:
+        cluster = Watched()
+        cluster.model()
+        cluster.results["1"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.promote("1")
+        failed = cluster.objects["ModelVersion", "fraud-1"]
+        assert argo.health("ModelVersion", failed)[0] == "Degraded"
+        cluster.broken.add("2")
+        cluster.version("2")
+        cluster.step()
+        assert cluster.status("ModelVersion", "fraud-1")["request"]["overtakenBy"] == "2"
+        for version in range(2, 14):
+            cluster.promote(str(version))
+        health = [argo.health(kind, obj)[0] for (kind, _), obj in cluster.objects.items() if kind == "ModelVersion"]
+        assert (cluster.live(), set(health)) == ("13", {"Healthy"})
+        assert cluster.status("ModelVersion", "fraud-1")["request"]["overtakenBy"] == "2"
+
+    def test_a_failure_is_remembered_until_another_version_is_asked_for(self) -> None:
+        cluster = Watched()
+        cluster.model()
+        cluster.promote("1", "30")
+        cluster.results["31"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.promote("31")
+        for version in range(2, 16):  # turned away, being older than what serves
+            cluster.promote(str(version))
+        assert "overtakenBy" not in cluster.status("ModelVersion", "fraud-31")["request"]
+        remembered = cluster.status("Model", "fraud")["stages"][-1]["requests"]
+        assert "31" in {request["version"] for request in remembered}
+        cluster.promote("32")
+        assert cluster.status("ModelVersion", "fraud-31")["request"]["overtakenBy"] == "32"
+
+    def test_it_is_found_out_too_when_the_models_status_was_lost(self) -> None:
+        cluster = Watched()
+        cluster.model()
+        cluster.promote("1")
+        cluster.results["2"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.promote("2")
+        cluster.wipe_status("Model", "fraud")
+        cluster.settle(10)
+        cluster.promote("3")
+        assert cluster.status("ModelVersion", "fraud-2")["request"]["overtakenBy"] == "3"
+
+    def test_a_failure_that_is_asked_for_anew_counts_again(self, argo: Argo) -> None:
+        cluster = Watched()
+        cluster.model()
+        cluster.results = {version: [{"error": stories.DIFFERENT_BYTES}] * 3 for version in ("2", "3")}
+        cluster.promote("1", "2", "3")
+        for again in ({"modelyard.dev/retry": "x"}, {"modelyard.dev/request": "x"}):
+            cluster.version("2", annotations=again)
+            cluster.settle(10)
+            health = [argo.health("ModelVersion", cluster.objects["ModelVersion", f"fraud-{n}"])[0] for n in (2, 3)]
+            assert health == ["Degraded", "Healthy"]
+            assert cluster.status("ModelVersion", "fraud-3")["request"]["overtakenBy"] == "2"
+
+
+class TestNamedByTheModel:
+    def test_a_version_that_the_model_names_says_how_it_failed(self, argo: Argo) -> None:
+        cluster = Watched()
+        cluster.promote("1", "2", "3", stage=None)
+        cluster.model(stages=[{"name": "production", "version": "1"}])
+        cluster.settle(10)
+        cluster.results["2"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.delete("ModelVersion", "fraud-2")
+        cluster.version("2", stage=None)
+        cluster.model(stages=[{"name": "production", "version": "2"}])
+        cluster.settle(10)
+        request = cluster.status("ModelVersion", "fraud-2")["request"]
+        assert (request["step"], request["reason"]) == (Step.FAILED, "DigestMismatch")
+        assert argo.health("ModelVersion", cluster.objects["ModelVersion", "fraud-2"])[0] == "Degraded"
+        status, message = argo.health("Model", cluster.objects["Model", "fraud"])
+        assert status == "Degraded"
+        assert "spec.stages[].version names for stage 'production'" in message
+        cluster.model(stages=[{"name": "production", "version": "3"}])
+        cluster.settle(10)
+        assert cluster.live() == "3"
+        assert cluster.status("ModelVersion", "fraud-2")["request"]["overtakenBy"] == "3"
+        healthy = [argo.health(kind, obj)[0] for (kind, _), obj in cluster.objects.items() if kind in stories.KINDS]
+        assert set(healthy) == {"Healthy"}
+
+    def test_it_says_so_when_the_model_has_forgotten(self) -> None:
+        cluster = Watched()
+        cluster.model(stages=[{"name": "production", "version": "0"}])
+        cluster.results["0"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.promote("0", stage=None)
+        for number in range(1, 14):
+            cluster.promote(str(number), stage=None)
+            cluster.model(stages=[{"name": "production", "version": str(number)}])
+            cluster.settle(10)
+        remembered = cluster.status("Model", "fraud")["stages"][0]["requests"]
+        assert "0" not in {request["version"] for request in remembered}
+        request = cluster.status("ModelVersion", "fraud-0")["request"]
+        assert (request["step"], request["overtakenBy"]) == (Step.FAILED, "1")
+
+
+class TestWithoutItsModel:
+    def test_a_version_no_longer_says_that_it_serves(self) -> None:
+        cluster = Watched()
+        cluster.model()
+        cluster.promote("1")
+        cluster.delete("Model", "fraud")
+        cluster.settle(10)
+        status = cluster.status("ModelVersion", "fraud-1")
+        assert (status["request"]["step"], status["request"]["reason"]) == (Step.HELD, "ModelNotFound")
+        assert (status["stage"], "stages" in status) == ("archived", False)
+
+    def test_it_serves_again_under_a_new_model_and_what_failed_stays_failed(self) -> None:
+        cluster = Watched()
+        cluster.model()
+        cluster.results["2"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.promote("1", "2")
+        cluster.delete("Model", "fraud")
+        cluster.settle(10)
+        cluster.model()
+        cluster.settle(60)
+        assert (cluster.live(), cluster.request("1")[0], cluster.request("2")[0]) == ("1", "Serving", "Failed")
+
+
+def test_nothing_is_progressing_for_ever(argo: Argo) -> None:
     for story, obj in stories.at_rest():
         assert (story, named(obj), argo.health(obj["kind"], obj)[0]) != (story, named(obj), "Progressing")
-        assert (story, named(obj), flux.status(obj["kind"], obj)) != (story, named(obj), "InProgress")
+        if reason(obj, "Ready") != ModelReason.PODS_NOT_READY:
+            assert (story, named(obj), kstatus(obj)) != (story, named(obj), "InProgress")
 
 
 def test_old_manifests_applied_again_and_again_during_a_rollback_change_nothing(argo: Argo) -> None:
