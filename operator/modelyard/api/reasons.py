@@ -147,6 +147,8 @@ class VersionReason(StrEnum):
     """The Model asks for a reason (modelyard.dev/reason) of every stage change, and none was given."""
     LEDGER_UNAVAILABLE = "LedgerUnavailable"
     """It could take the stage, and too many records wait for the ledger already; it does when they were appended."""
+    CHAIN_ADOPTED = "ChainAdopted"
+    """Another cluster has taken over the Model's record; this one promotes nothing any more."""
 
 
 class ModelReason(StrEnum):
@@ -187,7 +189,11 @@ class ModelReason(StrEnum):
     LEDGER_UNAVAILABLE = "LedgerUnavailable"
     """The ledger's store cannot be written; records wait in status.ledger.outbox and are appended when it can."""
     LEDGER_BROKEN = "LedgerBroken"
-    """The Model's chain is not as it was written, or another cluster took it over; nothing is appended to it."""
+    """The Model's chain is not as it was written; nothing is appended to it."""
+    CHAIN_ADOPTED = "ChainAdopted"
+    """Another cluster has taken over the Model's record: what serves here serves on, and nothing is promoted."""
+    STATE_UNKNOWN = "StateUnknown"
+    """The Model has no status and the ledger, which may know what it served, cannot be read; nothing moves."""
 
 
 class GateReason(StrEnum):
@@ -349,7 +355,9 @@ class EventReason(StrEnum):
     VERSION_REJECTED = "VersionRejected"
     """Somebody entitled rejected a version; their comment is in the message."""
     STATE_RECOVERED = "StateRecovered"
-    """A Model had lost its status; where its stages point was taken up again from their Services and ConfigMaps."""
+    """A Model had no status; where its stages point was taken up from their Services and ConfigMaps or the ledger."""
+    STATE_UNKNOWN = "StateUnknown"
+    """A Model has no status and the ledger cannot be read; nothing moves until it can."""
     LEDGER_UNAVAILABLE = "LedgerUnavailable"
     """Records cannot be appended to the ledger; the message says why. They wait in the Model's status."""
     LEDGER_SYNCED = "LedgerSynced"

@@ -12,19 +12,25 @@ from typing import Any
 
 from modelyard.api import codec, names
 from modelyard.api.reasons import ApprovalReason
-from modelyard.decide import approvals, manifests
+from modelyard.decide import approvals, manifests, targets
 from modelyard.decide.gates import results
 from modelyard.decide.objections import Finding
 from modelyard.decide.podspec import compact
-from modelyard.decide.state import Cause, Current, Request, Step, Transition
+from modelyard.decide.revisions import build
+from modelyard.decide.spec import StageSpec
+from modelyard.decide.state import Cause, Current, Request, StageState, Step, Transition
+from modelyard.decide.templates import without_values
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
 from modelyard.decide.world import World
 from modelyard.ledger import records
+from modelyard.ledger.memory import Memory
 from modelyard.ledger.records import RecordType
 
 SPEC_LIMIT = 64_000
 """Characters of a version's spec in an entry: entries wait in the Model's status, which is limited."""
+TEMPLATE_LIMIT = 32_000
+"""Characters of a pod template in an entry; a longer one is left out."""
 ENDS = {Step.FAILED: RecordType.FAILED, Step.REJECTED: RecordType.REJECTED, Step.WITHDRAWN: RecordType.WITHDRAWN}
 """Ends of requests that are recorded by themselves. The others are told by the move that brought them about."""
 
@@ -41,6 +47,10 @@ class Move:
     """Name of the Rollback that brought it about."""
     registered: bool
     """Whether the version's lineage is on record already."""
+    current: Current | None = None
+    """The pointer after it; None when the stage has moved on since, in the same decision."""
+    ended: tuple[Request, ...] = ()
+    """Requests whose end is told with it."""
 
 
 def of_move(world: World, move: Move) -> Entry:
@@ -65,7 +75,29 @@ def of_move(world: World, move: Move) -> Entry:
         gates=tuple(_gates(world, moved)),
         message=moved.reason if moved.type == Cause.UNDONE else "",
         endpoint=manifests.endpoint(world, spec) if spec else "",
+        place=move.current.place if move.current else None,
+        template=_template(world, spec, moved) if spec and forward else {},
+        on_trial=move.current.on_trial or None if move.current else None,
+        held=move.current.held_revision if move.current else "",
+        ended=tuple(records.Ended(request.version, request.ended, request.id) for request in move.ended),
     )
+
+
+def of_confirmation(world: World, stage: StageState, confirmed: Current) -> Entry:
+    """What had taken the stage passed its AfterTraffic gates."""
+    version = world.versions.get(confirmed.version)
+    lines = results.recorded(version) if version else ()
+    said = (_gate(line) for line in lines if line.stage == stage.name and line.when == "AfterTraffic")
+    pointed = records.Pointed(confirmed.version, confirmed.digest, confirmed.revision, confirmed.since)
+    return _entry(
+        world, RecordType.CONFIRMED, world.now, stage=stage.name, sequence=None, to=pointed, gates=tuple(said)
+    )
+
+
+def of_adoption(world: World, found: Memory) -> Entry:
+    """This cluster takes over the chain of another one; its records follow."""
+    text = f"taken over at record {found.head.number}, the last one written by cluster {found.writer!r}"
+    return _entry(world, RecordType.ADOPTED, world.now, message=text)
 
 
 def of_history(world: World, line: Mapping[str, Any]) -> Entry:
@@ -192,6 +224,18 @@ def _told(spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     return told, tuple(sorted(omitted))
 
 
+def _template(world: World, stage: StageSpec, moved: Transition) -> Mapping[str, Any]:
+    """The pod template that a stage serves with from now on."""
+    version = world.versions.get(moved.to.version) if moved.to else None
+    if version is None or moved.to is None:
+        return {}
+    built = build(world, stage, targets.replace_digest(version, moved.to.digest))
+    if built.template is None or built.revision.hash != moved.to.revision:
+        return {}
+    told = without_values(built.template)
+    return told if len(compact(told)) <= TEMPLATE_LIMIT else {}
+
+
 def _request_of(world: World, move: Move, version: Version | None) -> records.Request | None:
     """Who wanted it, and why."""
     moved = move.moved
@@ -224,6 +268,7 @@ def _asked(world: World, request: Request, version: Version | None) -> records.R
         reason=request.reason,
         change=_annotation(obj, names.ANNOTATION_CHANGE) if obj else "",
         source=f"Model/{world.seen.name}" if by_model else f"ModelVersion/{world.seen.name}-{request.version}",
+        id=request.id,
     )
 
 

@@ -29,6 +29,7 @@ from modelyard.decide import (
     stage,
     statuses,
     summary,
+    unknown,
     verification,
 )
 from modelyard.decide.gates import upkeep
@@ -54,9 +55,12 @@ def decide(seen: Snapshot, now: datetime) -> Plan:
 
 def _decide(world: World, model: Obj) -> Plan:
     before = ModelState.parse(model.get("status") or {})
-    fresh = not before.stages
-    recovered = recovery.recover(world, before) if fresh else None
+    if recovery.is_unknown(world, before):
+        return unknown.plan(world)
+    recovered = recovery.recover(world, before)
+    fresh = recovered is not None
     state = recovered or before
+    world = replace(world, memory=state)
     for spec in world.stages:
         known = state.stages.get(spec.name) or StageState(spec.name)
         state = state.with_stage(requests.register(world, spec, known))
@@ -68,7 +72,8 @@ def _decide(world: World, model: Obj) -> Plan:
         state = state.record(transition)
     state = _effective_times(state)
     state, removals = _removed(world, state)
-    state = outbox.advance(world, recovered or before, state, transitions, verified.verdicts)
+    adopted = recovery.adopted(world) if fresh else None
+    state = outbox.advance(world, recovered or before, state, transitions, verified.verdicts, adopted=adopted)
     outcomes = {name: replace(outcome, state=state.stages[name]) for name, outcome in outcomes.items()}
     version_writes = tuple(statuses.version_statuses(world, state, outcomes, verified.verdicts))
     approval_writes = tuple(approval_statuses.approval_statuses(world, state, verified.verdicts))
@@ -101,6 +106,8 @@ def _decide(world: World, model: Obj) -> Plan:
         + events.of_ledger(world, status),
         look_again_at=_look_again_at(world, verified, outcomes),
         waits_for_verification=verified.waits_for_slot,
+        asks_ledger=recovery.asks_ledger(world)
+        and any(requests.unplaced(world, spec, state.stages[spec.name]) for spec in world.stages),
     )
 
 

@@ -68,7 +68,10 @@ def _of_recovery(world: World, recovered: ModelState) -> Iterator[EventNote]:
     pointers = [(stage.name, stage.current) for stage in recovered.stages.values() if stage.current]
     if pointers:
         found = ", ".join(f"{name}={current.version} (sequence {current.sequence})" for name, current in pointers)
-        text = f"the status was lost; taken up again from the stages' own objects: {found}; what served serves on"
+        source = "the stages' own objects"
+        if recovered.ledger and recovered.ledger.recalled is not None:
+            source = f"the ledger (record {recovered.ledger.recalled})"
+        text = f"the status was lost; taken up again from {source}: {found}; what served serves on"
         yield _on_model(world, "Warning", EventReason.STATE_RECOVERED, text)
 
 

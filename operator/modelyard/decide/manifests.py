@@ -145,7 +145,8 @@ def with_state(manifest: dict[str, Any], state: StageState) -> dict[str, Any]:
     write is what moves traffic, carries the pointer and the revisions only.
     """
     metadata = manifest["metadata"]
-    kept = replace(state, rollback=None)
+    revisions = tuple(replace(revision, template={}) for revision in state.revisions)
+    kept = replace(state, rollback=None, revisions=revisions)
     if manifest["kind"] == "Service":
         kept = replace(kept, requests=(), handled_rollbacks=())
     annotations = {**metadata["annotations"], names.ANNOTATION_REVISION: compact(codec.dump(kept))}

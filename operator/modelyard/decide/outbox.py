@@ -28,12 +28,15 @@ from modelyard.decide.state import Cause, LedgerState, ModelState, StageState, S
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version, settled
 from modelyard.decide.world import World
+from modelyard.ledger.memory import Memory
+from modelyard.ledger.records import RecordType
 
 PATIENT_LIMIT = 48
 LIMIT = 64
 RESERVE = 16
 CHARACTERS = 400_000
 """An object in etcd takes 1.5 million. Only a rollback or an undo is put in beyond it: those entries are short."""
+_TOLD_WITH_MOVES = frozenset({Step.ROLLED_BACK, Step.SUPERSEDED})
 EFFECTIVE_WITHIN = timedelta(seconds=60)
 """How long an entry waits for the moment when all traffic had moved, which it is then told with."""
 
@@ -46,21 +49,37 @@ def advance(
     state: ModelState,
     transitions: Iterable[Transition],
     verdicts: Mapping[str, Verdict],
+    *,
+    adopted: Memory | None = None,
 ) -> ModelState:
-    """Put in what happened in this decision, and whatever else is not told yet, as far as there is room."""
+    """Put in what happened in this decision, and whatever else is not told yet, as far as there is room.
+
+    `adopted`: the record of another cluster, which this one goes on with from here.
+    """
     if world.seen.ledger is None:
         return state
     box = _Box(world, _pruned(world, _begun(world, state)))
+    if adopted:
+        box.add(chronicle.of_adoption(world, adopted))
     box.add_objects(verdicts)
     state = replace(state, stages={name: box.add_ends(stage) for name, stage in state.stages.items()})
+    for name, stage in state.stages.items():
+        box.add_confirmation(before.stages.get(name), stage)
     for moved in transitions:
-        stage = before.stages.get(moved.stage)
+        known = before.stages.get(moved.stage)
+        after = state.stages[moved.stage]
+        last = after.current if after.current and after.current.sequence == moved.sequence else None
+        ended = tuple(r for r in after.requests if last and r.ended in _TOLD_WITH_MOVES and not r.recorded)
+        for request in ended:
+            state = state.with_stage(state.stages[moved.stage].with_request(replace(request, recorded=True)))
         version = world.versions.get(moved.to.version) if moved.to else None
         move = chronicle.Move(
             moved,
-            previous=stage.current if stage else None,
+            previous=known.current if known else None,
             rollback=_rollback(world, state, moved),
             registered=version is not None and "Registered" in box.marks(version.obj),
+            current=last,
+            ended=ended,
         )
         box.add(chronicle.of_move(world, move))
     return replace(state, ledger=_with_effective_times(box.ledger, state))
@@ -73,6 +92,11 @@ def hold(world: World, cause: Cause) -> Standing | None:
         return None
     waiting = _waiting(world, ledger)
     patient = cause in (Cause.PROMOTED, Cause.RECONFIGURED)
+    if patient and world.seen.ledger.reason == ModelReason.CHAIN_ADOPTED:
+        return Standing(Step.HELD, VersionReason.CHAIN_ADOPTED, world.seen.ledger.problem)
+    if cause == Cause.PROMOTED and any(item["entry"]["type"] == RecordType.ADOPTED for item in waiting):
+        text = "the Model's chain is not taken over in the ledger yet"
+        return Standing(Step.HELD, VersionReason.LEDGER_UNAVAILABLE, f"{text}: {world.seen.ledger.problem or 'soon'}")
     if len(waiting) < (LIMIT if patient else LIMIT + RESERVE) and not (patient and _characters(waiting) > CHARACTERS):
         return None
     text = (
@@ -84,7 +108,8 @@ def hold(world: World, cause: Cause) -> Standing | None:
 
 def keeps(world: World, ended: str, recorded: bool | None) -> bool:
     """Whether an ended request has to be remembered because it was not told yet."""
-    return world.seen.ledger is not None and not recorded and ended in chronicle.ENDS
+    awaited = ended in chronicle.ENDS or ended == Step.ROLLED_BACK  # by the stage's next move
+    return world.seen.ledger is not None and not recorded and awaited
 
 
 def marks(world: World, state: ModelState, obj: Obj, due: Iterable[str]) -> list[str]:
@@ -212,10 +237,17 @@ class _Box:
     def add_ends(self, stage: StageState) -> StageState:
         """Requests that ended and were not told yet."""
         for request in stage.requests:
-            if keeps(self._world, request.ended, request.recorded) and self._has_room():
+            if request.ended in chronicle.ENDS and not request.recorded and self._has_room():
                 self.add(chronicle.of_end(self._world, stage.name, request))
                 stage = stage.with_request(replace(request, recorded=True))
         return stage
+
+    def add_confirmation(self, before: StageState | None, after: StageState) -> None:
+        """That what had taken the stage passed its AfterTraffic gates."""
+        tried = before.current if before and before.current and before.current.on_trial else None
+        revision = after.revision(tried.revision) if tried else None
+        if tried and revision and revision.good:
+            self.add(chronicle.of_confirmation(self._world, after, tried))
 
     def _has_room(self) -> bool:
         return self._count < PATIENT_LIMIT and self._characters < CHARACTERS / 2

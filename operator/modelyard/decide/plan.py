@@ -88,6 +88,8 @@ class Plan:
     """When time alone can change the decision; None when only an event can."""
     waits_for_verification: bool = False
     """A verification is held back only by the namespace's limit: look again when a Job there ends."""
+    asks_ledger: bool = False
+    """What the ledger tells of the Model is needed and was not read yet: look again when it was."""
 
     @property
     def is_empty(self) -> bool:

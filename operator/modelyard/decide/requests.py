@@ -13,7 +13,7 @@ from modelyard.api import names
 from modelyard.api.codec import parse_time
 from modelyard.api.ordering import natural_key
 from modelyard.api.reasons import VersionReason
-from modelyard.decide import outbox
+from modelyard.decide import outbox, recovery
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEPT, Request, StageState, Step
 from modelyard.decide.versions import Version, is_older, is_retried
@@ -107,9 +107,15 @@ def register(world: World, stage: StageSpec, state: StageState) -> StageState:
     asked = wishes(world, stage)
     state = _explain(_withdraw(world, stage, state, asked), asked)
     new = _unknown(state, asked)
-    if new:
-        state = _place(world, state, new)
+    if new and not recovery.asks_ledger(world):
+        state = _place(world, state, _claim(world, state, new))
     return _bound(world, state)
+
+
+def _claim(world: World, state: StageState, new: Iterable[Wish]) -> list[Wish]:
+    """The same wishes; what the ledger knows of one from another life of the cluster holds for it."""
+    known = ((wish, recovery.claimed(world, state, wish.request)) for wish in new)
+    return [wish if found is None else replace(wish, request=found) for wish, found in known]
 
 
 def unplaced(world: World, stage: StageSpec, state: StageState) -> bool:
@@ -177,8 +183,9 @@ def _is_known(remembered: Iterable[Request], wish: Wish) -> bool:
 
 def _place(world: World, state: StageState, new: list[Wish]) -> StageState:
     """Place new requests behind all others; on a stage that never served, order all of them by version."""
-    returning = [wish for wish in new if wish.request.place]
-    fresh = sorted((w for w in new if not w.request.place), key=lambda w: _order(w.request, w.created))
+    returning = [wish for wish in new if wish.request.place or wish.request.ended]
+    fresh = [wish for wish in new if wish not in returning]
+    fresh = sorted(fresh, key=lambda w: _order(w.request, w.created))
     fresh = fresh[:OPEN_REQUESTS_KEPT]
     anew = {wish.request.id for wish in new}  # a retried request keeps its identity, and gets a new place
     requests = [r for r in state.requests if r.id not in anew]

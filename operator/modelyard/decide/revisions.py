@@ -8,7 +8,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelyard.decide import templates
@@ -32,17 +32,36 @@ def build(world: World, stage: StageSpec, version: Version) -> Built:
     """The revision that this verified version has at this stage now."""
     template = resolve_template(stage.serving, version.spec.get("serving") or {}) if stage.serving else None
     uri = str(version.artifact.get("uri", ""))
+    revision = Revision(hash="", version=version.version, digest=version.digest, uri=uri)
+    revision = replace(revision, hash=_hash(world, stage, revision, template, version.artifact.get("external")))
+    return Built(revision, template, templates.error(template, "spec.serving.template") if template is not None else "")
+
+
+def build_recorded(world: World, stage: StageSpec, revision: Revision, version: Version | None) -> Built | None:
+    """The revision out of the template that the ledger has of it; None when it does not come out the same.
+
+    Its version may be gone. Values of environment variables, which are not recorded, are those of today's manifests.
+    """
+    if not revision.template or stage.serving is None:
+        return None
+    today = resolve_template(stage.serving, (version.spec.get("serving") or {}) if version else {})
+    template = templates.with_values(revision.template, today)
+    external = version.artifact.get("external") if version else None
+    same = _hash(world, stage, revision, template, external) == revision.hash
+    return Built(revision, template) if same else None
+
+
+def _hash(world: World, stage: StageSpec, revision: Revision, template: Any, external: Any) -> str:
     content = {
-        "version": version.version,
-        "digest": version.digest,
-        "uri": uri,
-        "external": version.artifact.get("external"),
+        "version": revision.version,
+        "digest": revision.digest,
+        "uri": revision.uri,
+        "external": external,
         "template": template,
         "port": stage.serving.port if stage.serving else None,
         "storage": world.model["spec"].get("storage") if stage.serving else None,
     }
-    revision = Revision(hash=short_hash(content), version=version.version, digest=version.digest, uri=uri)
-    return Built(revision, template, templates.error(template, "spec.serving.template") if template is not None else "")
+    return short_hash(content)
 
 
 def short_hash(content: Any) -> str:

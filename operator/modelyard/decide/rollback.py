@@ -37,7 +37,7 @@ def accept(world: World, stage: StageSpec, state: StageState, *, fresh: bool) ->
         final = (obj.get("status") or {}).get("outcome") in ("Applied", "Refused")
         if obj["spec"]["stage"] != stage.name or uid in handled or uid == pending or final:
             continue
-        if fresh or _forgotten(state, obj):
+        if fresh or obj["metadata"]["name"] in state.recalled_rollbacks or _forgotten(state, obj):
             text = "it is older than the state recorded of this Model; create a new Rollback if it is still wanted"
             state = _refuse(world, state, obj, RollbackReason.PREDATES_STATE, text)
         else:

@@ -60,10 +60,26 @@ def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
         if (manifest["kind"], name) in world.seen.conflicts:
             continue
         present = known.get(name)
+        if present is not None and manifest["kind"] == "Service" and _serves_ahead(world, outcome, present):
+            continue
         if present is None:
             yield Create(manifests.with_state(manifest, state))
         elif _differs(present, manifest, part):
             yield Apply(manifests.with_state(manifest, state))
+
+
+def _serves_ahead(world: World, outcome: StageOutcome, present: Obj) -> bool:
+    """Whether the Service reaches pods of another revision and the pointer's are not ready.
+
+    A pointer moves to ready pods, so this is one that was taken up from the ledger: what serves serves on until then.
+    """
+    stage, current = outcome.spec, outcome.state.current
+    assert current
+    routed = (present["spec"].get("selector") or {}).get(names.LABEL_REVISION, "")
+    if routed == current.revision or not progress.ready_pods(world.deployment(stage, routed)):
+        return False
+    wanted = progress.wanted_replicas(world, stage, outcome.state)
+    return not progress.of_revision(world, stage, current.revision, wanted).ready
 
 
 def _differs(present: Obj, manifest: Mapping[str, Any], part: str) -> bool:
@@ -140,7 +156,8 @@ def _create(world: World, stage: StageSpec, item: _Wanted) -> Iterator[Action]:
     pinned = (version.status.get("artifact") or {}).get("objects") if version else None
     objects = [[entry["path"], entry["versionId"]] for entry in pinned] if pinned else None
     replicas = 1 if item.replicas is None else item.replicas
-    revision = replace(item.revision, served_from=None, served_until=None, warm_until=None)
+    uri = item.built.revision.uri
+    revision = replace(item.revision, uri=uri, served_from=None, served_until=None, warm_until=None, template={})
     yield Create(manifests.deployment(world, stage, revision, item.built.template, replicas, objects))
 
 

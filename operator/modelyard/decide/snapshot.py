@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelyard.ledger.memory import Memory
+
 Obj = Mapping[str, Any]
 
 
@@ -40,11 +42,15 @@ class LedgerSeen:
 
     operator: str = ""
     """The operator's version, as records tell it."""
+    cluster: str = ""
+    """The name under which this cluster writes."""
     appended: Mapping[int, tuple[int, str]] = field(default_factory=dict)
     """Entries of the outbox that are in the chain, by ordinal: number and sha256 of the record."""
     reason: str = ""
     problem: str = ""
-    """Why entries cannot be appended now, for a person to read; empty when they can."""
+    """Why the chain cannot be read or appended to now, for a person to read; empty when it can."""
+    memory: Memory | None = None
+    """What the chain tells of the Model. None as long as it was not read: only a Plan that asks for it has it read."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,9 @@ class Revision:
     served_from: datetime | None = None
     served_until: datetime | None = None
     warm_until: datetime | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """The pod template as the ledger has it, without values of environment variables. Only of a revision that was
+    taken up from there; the others' Deployments exist."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,8 @@ class StageState:
     revisions: tuple[Revision, ...] = ()
     rollback: PendingRollback | None = None
     handled_rollbacks: tuple[HandledRollback, ...] = ()
+    recalled_rollbacks: tuple[str, ...] = ()
+    """Names of Rollbacks that have acted by what the ledger says: if one is brought back, it has another uid."""
     voided: tuple[Voided, ...] = ()
     """Outlives requests, versions and Rollbacks: the Approvals do too."""
     bytes_check: BytesCheck | None = None
@@ -301,6 +306,11 @@ class LedgerState:
     sha256: str = ""
     count: int = 0
     """How many entries were ever put into the outbox."""
+    chain: str = ""
+    """The cluster that the chain is named after, where that is another one."""
+    recalled: int | None = None
+    """The record up to which the state was taken up from the chain. From then on it is asked about every version that
+    is new here: its request may have ended before."""
     outbox: tuple[Mapping[str, Any], ...] = ()
     """Entries that are not known to be in the chain, oldest first: ordinal and entry and, of one that tells of a
     version or an Approval, that object's uid (subject) and the mark in its status."""

@@ -16,7 +16,7 @@ from modelyard.decide import progress
 from modelyard.decide.gates import passage
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.progress import Progress
-from modelyard.decide.revisions import Built, build
+from modelyard.decide.revisions import Built, build, build_recorded
 from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import Cause, Request, Revision, StageState, Standing, Step
 from modelyard.decide.versions import Version
@@ -87,10 +87,11 @@ def kept(world: World, stage: StageSpec, revision: Revision) -> bool:
 def rebuild(world: World, stage: StageSpec, revision: Revision) -> Built | None:
     """How to make a revision's Deployment again; None when template or version have changed since."""
     version = world.versions.get(revision.version)
-    if version is None:
-        return None
-    built = build(world, stage, replace_digest(version, revision.digest))
-    return built if built.revision.hash == revision.hash and not built.error else None
+    if version is not None:
+        built = build(world, stage, replace_digest(version, revision.digest))
+        if built.revision.hash == revision.hash and not built.error:
+            return built
+    return build_recorded(world, stage, revision, version)
 
 
 def of_revision(world: World, stage: StageSpec, state: StageState, cause: Cause, revision: Revision) -> Target:

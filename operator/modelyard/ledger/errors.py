@@ -14,10 +14,14 @@ class LedgerError(Exception):
 
     transient = False
     """Whether the same attempt may succeed later without anybody doing anything."""
+    reason = "LedgerBroken"
+    """How a Model's condition LedgerSynced names it."""
 
 
 class PlaceError(LedgerError):
     """The storage of the ledger cannot be used."""
+
+    reason = "LedgerUnavailable"
 
     def __init__(self, message: str, *, transient: bool = False) -> None:
         super().__init__(message)
@@ -36,6 +40,8 @@ class ForeignRecordError(LedgerError):
 
 class AdoptedError(LedgerError):
     """The chain belongs to another cluster by now."""
+
+    reason = "ChainAdopted"
 
 
 class UnknownChainError(LedgerError):

@@ -65,6 +65,8 @@ class RecordType(StrEnum):
     """The wish that a version carries a stage was taken back."""
     DELETED = "Deleted"
     """A Model or a version was deleted from the cluster."""
+    CONFIRMED = "Confirmed"
+    """What had taken the stage passed its AfterTraffic gates, and can be gone back to from then on."""
 
 
 MOVES = frozenset(
@@ -121,6 +123,19 @@ class Request:
     ticket: str = ""
     source: str = ""
     """The object that asked: a ModelVersion, the Model, or a Rollback, with its name."""
+    id: str = ""
+    """Identity of the request: uid and generation of the object, and its annotation modelyard.dev/request."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A request that ended unserved, or because of a Rollback, by the time of a move."""
+
+    version: str
+    outcome: str
+    """RolledBack or Superseded. Requests that failed, were rejected or withdrawn have records of their own."""
+    id: str = ""
+    """Identity of the request."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +203,17 @@ class Entry:
     """Where the stage is served inside the cluster."""
     effective_at: datetime | None = None
     """When all traffic went to `to`, where that was known in time."""
+    place: int | None = None
+    """Of a move: the place of `to` in the stage's order. The newest that passes wins; one goes back to lower ones."""
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """Of Promoted and Reconfigured: the pod template that `to` is served with, as it was written. Without values of
+    environment variables, which may be secret; `to.revision` vouches for them."""
+    on_trial: bool | None = None
+    """Whether AfterTraffic gates still have to pass; Confirmed says when they did."""
+    held: str = ""
+    """After a move back: the revision that the template of that time made of the version, and that was not applied."""
+    ended: tuple[Ended, ...] = ()
+    """Of a move: the requests that ended at the stage with it, or since the move before."""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ class Operator:
         return Recorder(
             open_place(settings.as_opened()),
             self._config.cluster_name,
+            recover_from=settings.recover_from,
             cache=self._cache,
             wake=self._queue.add,
             fence=self._leave_unless_leading,

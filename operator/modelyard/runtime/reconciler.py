@@ -118,6 +118,8 @@ class Reconciler:
         if parts.recorder:
             snapshot = replace(snapshot, ledger=parts.recorder.seen(key, snapshot.model))
         plan = parts.decide(snapshot, now)
+        if parts.recorder and plan.asks_ledger:
+            parts.recorder.ask(key)
         verifications = planned_verifications(plan)
         # No await between the snapshot and the reservation: another worker would count the same slot as free.
         parts.slots.wait(key, plan.waits_for_verification)

@@ -1,11 +1,14 @@
 """Carrying what waits in the Models' outboxes into the ledger, in order and at leisure.
 
-    a turn of a Model ends -> look(key): does anything wait? -> the recorder's own queue -> append, in a thread
-                                                                                        -> the Model's next turn
+    a turn of a Model ends -> look(key): does anything wait?  -> the recorder's own queue -> append, in a thread
+    a decision needs to know what the ledger has -> ask(key) -> the same queue           -> read, in a thread
+                                                                                         -> the Model's next turn
 
-Nothing waits for it but promotions that find the outbox full. It remembers only what the chain would tell again: how
-far each Model's outbox has been appended, and why it cannot be. Only the holder of the Lease runs it; should an append
-be under way when the Lease is lost, the chain itself sees to it that nothing is written twice.
+Nothing waits for it but promotions that find the outbox full, and a Model without a status until its chain was read.
+It keeps only what the chain would tell again: how far each Model's outbox has been appended, why it cannot be, and what
+was read. Appending and reading take turns for a Model, so a namesake reads nothing before its predecessor's last record
+is there. Only the holder of the Lease runs it; should an append be under way when the Lease is lost, the chain itself
+sees to it that nothing is written twice.
 """
 
 import asyncio
@@ -16,14 +19,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 from modelyard.api import codec
 from modelyard.decide import outbox
 from modelyard.decide.snapshot import LedgerSeen, Obj
-from modelyard.ledger.errors import ForeignRecordError, LedgerError, PlaceError
+from modelyard.ledger.errors import AdoptedError, ForeignRecordError, LedgerError
 from modelyard.ledger.layout import ChainName
+from modelyard.ledger.memory import Memory
 from modelyard.ledger.place import Place, prepare
+from modelyard.ledger.recalling import recall
 from modelyard.ledger.records import START, Entry, Head, RecordType
 from modelyard.ledger.segments import compact
 from modelyard.ledger.writing import Appended, append
@@ -38,6 +43,8 @@ WORKERS = 4
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts, however long the store has been down."""
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
@@ -50,10 +57,19 @@ class _Progress:
     """The Model's last known status: when the Model is gone, what waited in it is appended nevertheless."""
     appended: dict[int, Head] = field(default_factory=dict)
     """By ordinal; only of entries that still stand in the status."""
+    memory: Memory | None = None
+    """What the chain tells, once somebody asked."""
     reason: str = ""
     problem: str = ""
     pauses: bool = False
     """Whether the last attempt failed and the next one is due later, whatever else happens."""
+
+    @classmethod
+    def of(cls, model: Obj | None) -> "_Progress":
+        """What a process that was just started knows: that a chain is another cluster's stands in the status."""
+        conditions = ((model or {}).get("status") or {}).get("conditions") or ()
+        found = (c for c in conditions if (c["type"], c["reason"]) == ("LedgerSynced", AdoptedError.reason))
+        return next((cls(reason=c["reason"], problem=c["message"]) for c in found), cls())
 
     @property
     def waiting(self) -> int:
@@ -69,6 +85,7 @@ class Recorder:
         place: Place,
         cluster: str,
         *,
+        recover_from: Sequence[str] = (),
         cache: Cache,
         wake: Callable[[Key], None],
         fence: Callable[[], None],
@@ -78,6 +95,7 @@ class Recorder:
     ) -> None:
         self._place = place
         self._cluster = cluster
+        self._recover_from = recover_from
         self._cache = cache
         self._wake = wake
         self._fence = fence
@@ -86,6 +104,7 @@ class Recorder:
         self._queue = Queue[Key](Backoff(cap=LONGEST_PAUSE))
         self._threads = threads or ThreadPoolExecutor(WORKERS, thread_name_prefix="recorder")
         self._known: dict[Key, _Progress] = {}
+        self._asked: set[Key] = set()
         self._prepared = False
         self._operator = version("modelyard")
         metrics.ledger_waiting.set_function(lambda: sum(known.waiting for known in self._known.values()))
@@ -94,21 +113,27 @@ class Recorder:
         """What a decision on the Model is told."""
         known = self._known.get(key)
         if known is None or _is_gone(model, known):
-            known = _Progress()
+            known = _Progress.of(model)
         appended = {ordinal: (head.number, head.sha256) for ordinal, head in known.appended.items()}
-        return LedgerSeen(self._operator, appended, known.reason, known.problem)
+        memory = None if _has_lost_status(model, known) else known.memory  # that was read before it was lost
+        return LedgerSeen(self._operator, self._cluster, appended, known.reason, known.problem, memory)
+
+    def ask(self, key: Key) -> None:
+        """A decision wants to know what the ledger has of the Model; called before its turn ends."""
+        self._asked.add(key)
 
     def look(self, key: Key) -> None:
         """A turn of the Model ended: see whether anything waits to be appended."""
         model = self._cache.holding(key).model
         known = self._known.get(key)
         if model is not None:
-            known = self._known.setdefault(key, _Progress())
+            known = self._known.setdefault(key, _Progress.of(model))
             if known.uid in ("", model["metadata"]["uid"]):
+                known.memory = None if _has_lost_status(model, known) else known.memory
                 known.uid, known.status = model["metadata"]["uid"], model.get("status") or {}
                 standing = {item["ordinal"] for item in _items(known.status)}
                 known.appended = {n: head for n, head in known.appended.items() if n in standing}
-        if known and not known.pauses and (known.waiting or _is_gone(model, known)):
+        if known and not known.pauses and (known.waiting or key in self._asked or _is_gone(model, known)):
             self._queue.add(key)
 
     async def work(self) -> None:
@@ -129,6 +154,18 @@ class Recorder:
         if known is None:
             return
         known.pauses = False
+        try:
+            gone = await self._append(key, known)
+            if not gone and key in self._asked:
+                await self._recall(key, known)
+        except LedgerError as error:
+            self._failed(key, known, error)
+            return
+        if gone:
+            self._let_go(key)
+
+    async def _append(self, key: Key, known: _Progress) -> bool:
+        """Append what may be appended; whether the Model is gone, so that this was all."""
         gone = _is_gone(self._cache.holding(key).model, known)
         items, again_at = outbox.ready(known.status, self._clock())
         if gone:
@@ -141,26 +178,40 @@ class Recorder:
             self._queue.add_later(key, (again_at - self._clock()).total_seconds())
         if entries:
             self._fence()
-            try:
-                done = await self._append(key, entries, _last_known(known, items))
-            except LedgerError as error:
-                self._failed(key, known, error)
-                return
+            chain = self._chain(key, known)
+            done = await self._in_thread(partial(self._append_now, chain, entries, _last_known(known, items)))
             self._succeeded(key, known, new, done)
-        if gone:
-            del self._known[key]
-            self.look(key)  # a namesake may have come
+        return gone
 
-    async def _append(self, key: Key, entries: Sequence[Mapping[str, Any]], head: Head) -> Appended:
-        chain = ChainName(self._cluster, key.namespace, key.model)
-        work = partial(self._append_now, chain, entries, head)
+    async def _recall(self, key: Key, known: _Progress) -> None:
+        """Read what the chain tells of the Model."""
+        found = await self._in_thread(partial(recall, self._place, self._chain(key, known), self._recover_from))
+        known.memory, known.reason, known.problem = found, "", ""
+        self._asked.discard(key)
+        self._queue.succeeded(key)
+        where = fields(namespace=key.namespace, model=key.model, chain=found.chain, number=found.head.number)
+        log.info("ledger read", extra=where)
+        self._wake(key)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _chain(self, key: Key, known: _Progress) -> ChainName:
+        chain = (known.status.get("ledger") or {}).get("chain")
+        return ChainName(chain or self._cluster, key.namespace, key.model)
+
+    def _let_go(self, key: Key) -> None:
+        """The Model is gone, and all of it is told. A namesake may have come."""
+        del self._known[key]
+        if self._cache.holding(key).model is None:
+            self._asked.discard(key)
+        self.look(key)
 
     def _append_now(self, chain: ChainName, entries: Sequence[Mapping[str, Any]], head: Head) -> Appended:
         if not self._prepared:
             prepare(self._place)
             self._prepared = True
-        done = append(self._place, chain, entries, head)
+        done = append(self._place, chain, entries, head, self._cluster)
         try:
             compact(self._place, chain, done.head.number, after=head.number)
         except LedgerError as error:  # slower to read, and nothing else
@@ -175,6 +226,9 @@ class Recorder:
         self._metrics.ledger_records.labels("appended").inc(len(done.heads))
         where = fields(namespace=key.namespace, model=key.model, records=len(done.heads), number=done.head.number)
         log.info("recorded", extra=where)
+        if done.foreign:  # the status is older than what happened: restored from a backup, or taken over meanwhile
+            self._asked.add(key)
+            self._queue.add(key)
         if was_full:  # what had to wait where it was may be left out of the next snapshot otherwise
             self._cache.show_all(key)
         self._wake(key)
@@ -187,9 +241,11 @@ class Recorder:
         log.warning("record could not be appended", extra=where)
         if isinstance(error, ForeignRecordError):
             return  # the next attempt begins behind it
+        if isinstance(error, AdoptedError) and _is_gone(self._cache.holding(key).model, known):
+            self._let_go(key)  # its record is another cluster's to end
+            return
         if known.problem != str(error):
-            known.reason = "LedgerUnavailable" if isinstance(error, PlaceError) else "LedgerBroken"
-            known.problem = str(error)
+            known.reason, known.problem = error.reason, str(error)
             self._wake(key)
 
     def _farewell(self, known: _Progress) -> dict[str, Any]:
@@ -203,6 +259,11 @@ class Recorder:
 
 def _items(status: Obj) -> list[outbox.Item]:
     return list((status.get("ledger") or {}).get("outbox") or ())
+
+
+def _has_lost_status(model: Obj | None, known: _Progress) -> bool:
+    """Whether the Model had stages when it was last looked at, and has none now."""
+    return bool(known.status.get("stages")) and not ((model or {}).get("status") or {}).get("stages")
 
 
 def _is_gone(model: Obj | None, known: _Progress) -> bool:

@@ -1,30 +1,44 @@
 """A ledger for the simulated cluster: what the operator's process does with the outbox, over a store in memory."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.decide import outbox
 from modelyard.decide.snapshot import LedgerSeen
 from modelyard.ledger.errors import LedgerError, PlaceError
 from modelyard.ledger.layout import ChainName
 from modelyard.ledger.reading import checked, walk
+from modelyard.ledger.recalling import recall
 from modelyard.ledger.records import START, Head, Record
 from modelyard.ledger.verifying import verify
 from modelyard.ledger.writing import append
 from tests.unit.ledger.places import MemoryPlace
 
+if TYPE_CHECKING:
+    from modelyard.ledger.memory import Memory
+
 FRAUD = ChainName("test", "risk", "fraud")
 
 
 class Ledger:
-    """The chain of the one Model."""
+    """The chain of the one Model, as one cluster sees it."""
 
-    def __init__(self) -> None:
-        self.place = MemoryPlace()
+    def __init__(self, place: MemoryPlace | None = None, cluster: str = FRAUD.cluster, *recover_from: str) -> None:
+        self.place = place or MemoryPlace()
         self.stopped = False
         """Whether nobody appends, as when the process is busy or was just started."""
+        self._cluster = cluster
+        self._recover_from = recover_from
+        self._forget()
+
+    def _forget(self) -> None:
         self._appended: dict[int, tuple[int, str]] = {}
-        self._problem = ""
+        self._reason = self._problem = ""
+        self._memory: Memory | None = None
+        self._served = False
 
     def go_down(self) -> None:
         """The store cannot be reached."""
@@ -39,11 +53,27 @@ class Ledger:
 
     def forget(self) -> None:
         """The operator's process was started anew."""
-        self._appended, self._problem = {}, ""
+        self._forget()
 
-    def seen(self) -> LedgerSeen:
-        reason = "LedgerUnavailable" if self._problem else ""
-        return LedgerSeen("9.9", dict(self._appended), reason, self._problem)
+    def seen(self, model: dict[str, Any] | None) -> LedgerSeen:
+        serves = bool((model or {}).get("status", {}).get("stages"))
+        if self._served and not serves:
+            self._memory = None  # what was read is from before the status was lost
+        self._served = serves
+        return LedgerSeen("9.9", self._cluster, dict(self._appended), self._reason, self._problem, self._memory)
+
+    def recall(self) -> None:
+        """Read the chain, because a decision asks for it."""
+        with self._problems():
+            self._memory = recall(self.place, replace(FRAUD, cluster=self._cluster), self._recover_from)
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        try:
+            yield
+            self._reason = self._problem = ""
+        except LedgerError as error:
+            self._reason, self._problem = error.reason, str(error)
 
     def drain(self, model: dict[str, Any] | None, now: datetime) -> None:
         """Append what may be appended."""
@@ -53,13 +83,12 @@ class Ledger:
             return
         known = status["ledger"]
         head = Head(known["number"], known["sha256"]) if known["number"] else START
-        try:
-            done = append(self.place, FRAUD, [item["entry"] for item in items], head)
-        except LedgerError as error:
-            self._problem = str(error)
-            return
-        self._problem = ""
-        self._appended = {i["ordinal"]: (h.number, h.sha256) for i, h in zip(items, done.heads, strict=True)}
+        chain = replace(FRAUD, cluster=known.get("chain") or self._cluster)
+        with self._problems():
+            done = append(self.place, chain, [item["entry"] for item in items], head, self._cluster)
+            self._appended = {i["ordinal"]: (h.number, h.sha256) for i, h in zip(items, done.heads, strict=True)}
+            if done.foreign:
+                self.recall()
 
     @property
     def records(self) -> list[Record]:

@@ -31,7 +31,8 @@ def stamp(moment: datetime) -> str:
 class Cluster:
     """One namespace with one Model called `fraud`, decided on until nothing moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_number: int = 1) -> None:
+        """`first_number`: where uids begin, which are others in every cluster."""
         self.now = START
         self.objects: Objects = {}
         self.digests: dict[str, str] = {}
@@ -59,7 +60,7 @@ class Cluster:
         self.events: list[tuple[str, str, str]] = []
         self.pointed: list[str | None] = []
         """What the production Service's selector named, at each write."""
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first_number)
 
     # What users do.
 
@@ -139,6 +140,10 @@ class Cluster:
         self.play()
         if self.ledger:
             self.ledger.drain(self.objects.get(("Model", "fraud")), self.now)
+        if self.ledger and plan.asks_ledger:
+            known = self.ledger.seen(self.objects.get(("Model", "fraud")))
+            self.ledger.recall()
+            return known != self.ledger.seen(self.objects.get(("Model", "fraud"))) or not plan.is_empty
         return not plan.is_empty or before != self.objects
 
     def snapshot(self) -> Snapshot:
@@ -167,7 +172,7 @@ class Cluster:
             helper=HelperPods(image="modelyard:test"),
             admission=self.admission,
             shared_accounts=self.shared_accounts,
-            ledger=self.ledger.seen() if self.ledger else None,
+            ledger=self.ledger.seen(self.objects.get(("Model", "fraud"))) if self.ledger else None,
         )
 
     def carry_out(self, plan: Plan, writes: int | None = None) -> None:

@@ -276,7 +276,7 @@ def fill(cluster: Cluster, count: int) -> None:
 
 def test_the_patient_wait_where_they_are() -> None:
     """Registrations while the store is down: beyond the limit they stay with their versions, and are told later."""
-    cluster = cluster_with_ledger()
+    cluster = cluster_with_ledger().settle()
     ledger_of(cluster).go_down()
     for number in range(1, outbox.PATIENT_LIMIT + 11):
         cluster.version(str(number), None)

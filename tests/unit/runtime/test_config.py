@@ -41,6 +41,7 @@ WHOLE: dict[str, Any] = {
         "caBundle": "PEM",
         "forcePathStyle": True,
         "retention": {"mode": "Compliance", "days": 3650},
+        "recoverFrom": ["eu-0"],
     },
 }
 
