@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 from tests.kube import CLUSTER_DIR, ROOT
 
+UNPROTECTED = {"modelyard.dev/unprotected": ""}
+"""What `make install-dev` leaves out of the admission policies: where a test plays the operator or breaks its world."""
 LOCK = CLUSTER_DIR / "operator-in-use"
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
 """The same in all processes of one test run."""

@@ -20,6 +20,7 @@ from modelyard.kube.client import Client
 from tests.api_runtime.group import VARIABLE
 from tests.definitions import define, new_group, undefine
 from tests.kube import ROOT, Kube, find_kubeconfig
+from tests.sharing import UNPROTECTED
 
 STARTED_WITHIN = 30.0
 STOPPED_WITHIN = 15.0
@@ -42,8 +43,8 @@ def group(kube: Kube) -> Iterator[str]:
 
 @pytest.fixture
 def here(kube: Kube) -> Iterator[Kube]:
-    """kubectl in a namespace of the test's own."""
-    with kube.own_namespace("runtime") as here:
+    """kubectl in a namespace of the test's own, where the tests may do what an operator installed beside them does."""
+    with kube.own_namespace("runtime", UNPROTECTED) as here:
         yield here
 
 

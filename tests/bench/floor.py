@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from tests.bench.sightings import Api, Obj, Sightings
-from tests.cluster.conftest import UNPROTECTED
+from tests.sharing import UNPROTECTED
 
 WARM_UP = 5
 

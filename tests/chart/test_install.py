@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import NAMESPACE_LABELS, UNPROTECTED
+from tests.cluster.conftest import NAMESPACE_LABELS
 from tests.kube import (
     API_SETTLES,
     PODS_READY,
@@ -20,7 +20,7 @@ from tests.kube import (
     KubectlError,
     has_condition,
 )
-from tests.sharing import operator_in_use
+from tests.sharing import UNPROTECTED, operator_in_use
 
 from .helm import CHART, ROOT, Helm
 from .release import MODELS, NAMESPACE, Release

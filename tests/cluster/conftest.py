@@ -12,11 +12,9 @@ import pytest
 
 from tests.cluster.registry import Registry, storage_secret
 from tests.kube import CLUSTER_DIR, Kube
-from tests.sharing import install_operator
+from tests.sharing import UNPROTECTED, install_operator
 
 NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}
-UNPROTECTED = {"modelyard.dev/unprotected": ""}
-"""What `make install-dev` leaves out of the admission policies: where a test plays the operator or breaks its world."""
 
 
 def read_storage() -> dict[str, str]:

@@ -17,9 +17,10 @@ from modelyard.decide.snapshot import HelperPods, Snapshot
 from modelyard.decide.state import Revision
 from modelyard.decide.world import World
 from modelyard.storage.digest import FileDigest, digest_of
-from tests.cluster.conftest import NAMESPACE_LABELS, UNPROTECTED, read_storage, s3_client
+from tests.cluster.conftest import NAMESPACE_LABELS, read_storage, s3_client
 from tests.cluster.registry import Registry, storage_secret
 from tests.kube import Kube, Obj, Timeout
+from tests.sharing import UNPROTECTED
 
 pytestmark = pytest.mark.cluster
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.sightings import Api
-from tests.cluster.conftest import UNPROTECTED
 from tests.definitions import define, new_group, undefine
 from tests.faults.faults import Counted, StopAfter
 from tests.faults.kubelet import Kubelet, a_node
@@ -28,6 +27,7 @@ from tests.faults.recorder import interruptions
 from tests.faults.scenarios import SCENARIOS, SERVES_WITHIN, Story
 from tests.faults.yard import Yard, wait_until
 from tests.kube import Kube
+from tests.sharing import UNPROTECTED
 
 QUIET = 1.2
 """Seconds without a write after which nothing follows by itself: longer than what follows a switch (operator.py)."""
