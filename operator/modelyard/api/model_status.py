@@ -242,6 +242,10 @@ class LedgerStatus(OpenType):
     """Hash of that record."""
     count: int | None = None
     """How many entries there ever were."""
+    chain: str | None = None
+    """The cluster that the chain is named after, where this cluster has taken it over from there."""
+    recalled: int | None = None
+    """The record up to which the stages were taken up from the ledger, because the status was lost."""
     outbox: list[dict[str, Any]] | None = None
     """Entries on their way to the ledger, oldest first. Each has: ordinal; entry, as in the record; and of one that
     tells of a version or an Approval that object's uid (subject) and the mark in its status.recorded."""

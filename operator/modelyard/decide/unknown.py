@@ -6,7 +6,7 @@ read, the Model says so. `decision` comes here before everything else.
 """
 
 from modelyard.api.reasons import EventReason, ModelReason
-from modelyard.decide.conditions import condition
+from modelyard.decide.conditions import Being, Said, condition, judged
 from modelyard.decide.plan import Commit, EventNote, Plan
 from modelyard.decide.world import World
 
@@ -21,10 +21,10 @@ def plan(world: World) -> Plan:
     known = before.get("conditions") or ()
     generation = model["metadata"].get("generation", 1)
     text = f"nothing moves until it is known what the stages served, and what serves serves on: {seen.problem}"
-    rows = (("Ready", ModelReason.STATE_UNKNOWN, text), ("LedgerSynced", seen.reason, seen.problem))
-    conditions = [condition(known, kind, False, *why, generation=generation, now=world.now) for kind, *why in rows]
+    said = Said(Being.MOVING, ModelReason.STATE_UNKNOWN, text)
+    synced = condition(known, "LedgerSynced", False, seen.reason, seen.problem, generation=generation, now=world.now)
     # Without observedGeneration: nothing of the spec was acted on.
-    status = {**before, "conditions": conditions}
+    status = {**before, "conditions": [*judged(known, said, generation=generation, now=world.now), synced]}
     told = {(c["type"], c["reason"]) for c in known}
     note = EventNote("Model", world.seen.name, world.uid, "Warning", EventReason.STATE_UNKNOWN, text)
     return Plan(

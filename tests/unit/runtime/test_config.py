@@ -42,6 +42,8 @@ WHOLE: dict[str, Any] = {
         "forcePathStyle": True,
         "retention": {"mode": "Compliance", "days": 3650},
         "recoverFrom": ["eu-0"],
+        "signingKey": "/etc/modelyard/signing/key.pem",
+        "servePort": 8443,
     },
 }
 
