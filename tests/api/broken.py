@@ -48,6 +48,9 @@ BAD_VALUES: dict[str, Any] = {
     "this release reads artifacts from S3 only": "gs://models/fraud/7/",
     "the bucket of an s3 URI is": "s3://Models/fraud/7/",
     "an s3 URI names": "s3://models",
+    "a key is PEM text": "MFkw",
+    "roots are PEM text": "MIIB",
+    "a signature is one object": "s3://models/fraud/7/",
     "each stage needs a Service": [
         {"name": "staging", "serving": {"serviceName": "fraud"}},
         {"name": "production", "serving": {"serviceName": "fraud"}},
@@ -88,6 +91,7 @@ def _bad_value(message: str) -> Any:
 
 _MODEL, _VERSION = full("Model"), full("ModelVersion")
 _GATE: Path = ("spec", "stages", 0, "gates", 0)
+_SIGNATURE: Path = ("spec", "artifactPolicy", "signature")
 
 OBJECT_CASES = [
     Broken(
@@ -135,6 +139,36 @@ OBJECT_CASES = [
         with_(_VERSION, ("spec", "artifact"), {"external": EXTERNAL, "files": _VERSION["spec"]["artifact"]["files"]}),
         "spec.artifact.files",
         "files lists what lies at uri, and there is no uri; remove files",
+    ),
+    Broken(
+        with_(_VERSION, ("spec", "artifact"), {"external": EXTERNAL, "signature": {"uri": "s3://models/fraud/7.sig"}}),
+        "spec.artifact.signature",
+        "signature is over what lies at uri, and there is no uri; remove signature",
+    ),
+    Broken(
+        with_(_MODEL, _SIGNATURE, {"required": True}),
+        written((*_SIGNATURE, "required")),
+        "required needs somebody whose signature is trusted; list keys or certificates",
+    ),
+    Broken(
+        with_(_MODEL, (*_SIGNATURE, "keys", 0), {"name": "release"}),
+        written((*_SIGNATURE, "keys", 0)),
+        "a key is either publicKey or publicKeyFrom; set exactly one of them",
+    ),
+    Broken(
+        with_(_MODEL, (*_SIGNATURE, "keys", 1, "publicKeyFrom"), {}),
+        written((*_SIGNATURE, "keys", 1, "publicKeyFrom")),
+        "PEM text comes from a configMapKeyRef or a secretKeyRef; set exactly one of them",
+    ),
+    Broken(
+        without(_MODEL, (*_SIGNATURE, "certificates", 0, "roots")),
+        written((*_SIGNATURE, "certificates", 0)),
+        "roots are given or rootsFrom is; set exactly one of them",
+    ),
+    Broken(
+        with_(_MODEL, (*_SIGNATURE, "certificates", 0, "identities", 0, "subject"), "CN=release"),
+        written((*_SIGNATURE, "certificates", 0, "identities", 0)),
+        "an identity is one of email, uri, dnsName and subject; set exactly one of them",
     ),
 ]
 """A case for every rule over several fields."""

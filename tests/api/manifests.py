@@ -30,7 +30,23 @@ spec:
     region: eu-central-1
     caBundle: "-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n"
     forcePathStyle: true
-  artifactPolicy: {{requireDeclaredFiles: true, pickle: Refuse, signature: {{required: false}}}}
+  artifactPolicy:
+    requireDeclaredFiles: true
+    pickle: Refuse
+    signature:
+      required: false
+      keys:
+      - {{name: release, publicKey: "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"}}
+      - {{name: next, publicKeyFrom: {{secretKeyRef: {{name: keys, key: next.pem}}}}}}
+      - {{name: shared, publicKeyFrom: {{configMapKeyRef: {{name: keys, key: shared.pem}}}}}}
+      certificates:
+      - name: corporate
+        roots: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+        identities: [{{email: release@example.com}}, {{uri: "spiffe://example.com/release"}}]
+      - name: shared
+        rootsFrom: {{configMapKeyRef: {{name: roots, key: ca.crt}}}}
+        identities: [{{dnsName: release.example.com}}, {{subject: "CN=release,O=Example"}}]
+      - {{name: own, rootsFrom: {{secretKeyRef: {{name: ca, key: ca.crt}}}}, identities: [{{subject: CN=release}}]}}
   requireReason: false
   serving: &serving
     port: 9000
@@ -72,6 +88,7 @@ spec:
     uri: s3://models/fraud/7/
     digest: {_DIGEST}
     files: [{{path: data/model.safetensors, sha256: {"3f" * 32}, size: 1048576}}]
+    signature: {{uri: s3://models/fraud/7.sig}}
   framework: {{name: scikit-learn, version: 1.7.2}}
   format: safetensors
   serving:

@@ -20,6 +20,7 @@ from modelyard.api.base import (
 )
 from modelyard.api.gates import ApprovalPolicy, Gate
 from modelyard.api.serving import Serving, StageServing
+from modelyard.api.signatures import SignaturePolicy
 
 _UNIQUE_SERVICES = Rule(
     rule=(
@@ -116,14 +117,6 @@ class Storage(ApiType):
     other than AWS need it. Default: false."""
 
 
-class SignaturePolicy(ApiType):
-    """What is asked of artifacts' signatures."""
-
-    required: bool | None = None
-    """Whether an artifact has to be signed. This release cannot check signatures: true refuses every version rather
-    than being ignored. Default: false."""
-
-
 class ArtifactPolicy(ApiType):
     """What is asked of every artifact of the model."""
 
@@ -133,7 +126,7 @@ class ArtifactPolicy(ApiType):
     """What to do with files that run code when loaded (pickle, joblib). Known-dangerous ones are refused whatever this
     says. Default: Warn."""
     signature: SignaturePolicy | None = None
-    """What is asked of artifacts' signatures."""
+    """Whose signatures are trusted, and whether an artifact needs one. Signatures are not looked at without it."""
 
 
 class Stage(ApiType):

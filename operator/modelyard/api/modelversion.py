@@ -22,6 +22,7 @@ from modelyard.api.base import (
     list_map,
     validated,
 )
+from modelyard.api.signatures import ArtifactSignature
 
 FreeForm = Annotated[dict[str, Any], Field(max_length=500)]
 """A map of what the API does not interpret."""
@@ -90,6 +91,11 @@ class Artifact(ApiType):
             "files lists what lies at uri, and there is no uri; remove files",
             ".files",
         ),
+        Rule(
+            "!has(self.signature) || has(self.uri)",
+            "signature is over what lies at uri, and there is no uri; remove signature",
+            ".signature",
+        ),
     )
 
     uri: (
@@ -108,6 +114,9 @@ class Artifact(ApiType):
         Annotated[list[DeclaredFile], Field(min_length=1, max_length=2048, json_schema_extra=list_map("path"))] | None
     ) = None
     """The files that the artifact consists of, each of which is compared. No others may be there."""
+    signature: ArtifactSignature | None = None
+    """Where the artifact's signature lies. Default, where the Model lists whom it trusts: `model.sig` in the artifact's
+    folder, else beside it, under its name and `.sig`."""
 
 
 class Framework(ApiType):

@@ -43,6 +43,7 @@ MODEL_MOUNT = "/mnt/models"
 CANDIDATE_MOUNT = f"{MODEL_MOUNT}/candidate"
 INCUMBENT_MOUNT = f"{MODEL_MOUNT}/incumbent"
 TASK_FILE = "/etc/modelyard/task.json"
+TRUST_FOLDER = "/etc/modelyard-trust"  # keys and certificates out of ConfigMaps and Secrets, in verify pods
 
 DEFAULT_STAGES = ("staging", "production")
 STAGE_NONE = "none"

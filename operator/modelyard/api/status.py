@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from modelyard.api.base import ApiType, OpenType, list_map
+from modelyard.api.signatures import SignatureStatus
 
 UNSEEN = -1
 """observedGeneration of an object that was just made: without one, kstatus would take it to be as it should."""
@@ -83,6 +84,8 @@ class ArtifactStatus(OpenType):
     """The store's versions of the files, where the store keeps versions."""
     warnings: list[ArtifactWarning] | None = None
     """What is noteworthy about the files, such as pickles."""
+    signature: SignatureStatus | None = None
+    """Who signed the files."""
 
 
 class Verification(OpenType):

@@ -17,6 +17,7 @@ from modelyard.decide.templates import TASK_VOLUME
 from modelyard.decide.world import World
 
 TASK_FOLDER = names.TASK_FILE.rpartition("/")[0]
+TRUST_VOLUME = "modelyard-trust"
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,14 @@ def task_volume(tasks: Iterable[tuple[str, str]] = ((names.ANNOTATION_TASK, name
         for annotation, file in tasks
     ]
     return {"name": TASK_VOLUME, "downwardAPI": {"items": items}}
+
+
+def mount_trust(spec: dict[str, Any], sources: Iterable[Mapping[str, Any]]) -> None:
+    """Give a verify pod the keys and certificates that stand in ConfigMaps and Secrets."""
+    if projected := list(sources):
+        spec["volumes"].append({"name": TRUST_VOLUME, "projected": {"sources": projected}})
+        mount = {"name": TRUST_VOLUME, "mountPath": names.TRUST_FOLDER, "readOnly": True}
+        spec["containers"][0]["volumeMounts"].append(mount)
 
 
 def helper_pod_spec(helper: HelperPods, container: Mapping[str, Any], account: str | None) -> dict[str, Any]:

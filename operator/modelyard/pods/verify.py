@@ -5,12 +5,14 @@ Reads the task, reports the digest and what was found, or the reason why not. Wr
 
 import os
 import sys
+from datetime import UTC, datetime
 
 from modelyard.pods.harness import Result, Task, run
 from modelyard.pods.progress import ProgressLog
 from modelyard.storage.location import parse_uri
 from modelyard.storage.opening import open_store
 from modelyard.storage.settings import StorageSettings
+from modelyard.storage.signatures.examining import Signed
 from modelyard.storage.verification import Expectation, Verified, verify
 
 
@@ -19,7 +21,8 @@ def work(task: Task) -> Result:
     location = parse_uri(task["uri"])
     expected = Expectation.parse(task)
     store = open_store(location, StorageSettings.from_env(os.environ))
-    return report(verify(store, location, expected, ProgressLog("verifying artifact", location.uri)))
+    progress = ProgressLog("verifying artifact", location.uri)
+    return report(verify(store, location, expected, datetime.now(UTC), progress))
 
 
 def report(verified: Verified) -> Result:
@@ -33,7 +36,24 @@ def report(verified: Verified) -> Result:
     }
     if all(file.version_id for file in verified.files):
         result["objects"] = [[file.path, file.version_id] for file in verified.files]
+    if verified.signed:
+        result["signature"] = report_signature(verified.signed)
     return result
+
+
+def report_signature(signed: Signed) -> Result:
+    """Who signed, as the version's status tells it."""
+    signer = signed.signer
+    told = {
+        "by": signer.by,
+        "method": signer.method,
+        "fingerprint": signer.fingerprint,
+        "subject": signer.subject,
+        "listedAs": signer.listed_as,
+        "entry": signer.entry,
+        "uri": signed.uri,
+    }
+    return {key: value for key, value in told.items() if value}
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 Called by the verify pod. Reads everything once, headers and pickles a second time; loads and writes nothing.
 
 1. The listing: paths, declared files and their sizes. Refuses without reading a byte.
-2. The bytes: each declared sha256, then the declared digest.
-3. The format, then the pickles, read from the very objects that were hashed.
+2. The signature: whether somebody trusted made one, and over which paths.
+3. The bytes: each declared sha256, each signed one, then the declared digest.
+4. The format, then the pickles, read from the very objects that were hashed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from io import BufferedReader
 from typing import Any, BinaryIO, cast
@@ -22,6 +24,8 @@ from modelyard.storage.formats.pickle_files import PickleScan, scan_all
 from modelyard.storage.location import Location, check_paths
 from modelyard.storage.reader import Progress, read_all
 from modelyard.storage.seekable import StoredFile
+from modelyard.storage.signatures.examining import Examined, Signed, examine
+from modelyard.storage.signatures.trust import SignaturePolicy
 from modelyard.storage.store import ObjectStore, StoredObject
 
 NAMED = 4
@@ -47,6 +51,8 @@ class Expectation:
     require_declared_files: bool = False
     pickle: PicklePolicy = PicklePolicy.WARN
     format: str | None = None
+    signature: SignaturePolicy | None = None
+    """None: signatures are not looked at."""
 
     @classmethod
     def parse(cls, task: Mapping[str, Any]) -> "Expectation":
@@ -58,6 +64,7 @@ class Expectation:
             require_declared_files=bool(task.get("requireDeclaredFiles")),
             pickle=PicklePolicy(task.get("pickle") or PicklePolicy.WARN),
             format=task.get("format"),
+            signature=SignaturePolicy.parse(task["signature"]) if task.get("signature") else None,
         )
 
 
@@ -77,9 +84,12 @@ class Verified:
     files: tuple[FileDigest, ...]
     format: str
     notes: tuple[Note, ...]
+    signed: Signed | None = None
 
 
-def verify(store: ObjectStore, location: Location, expected: Expectation, progress: Progress | None = None) -> Verified:
+def verify(
+    store: ObjectStore, location: Location, expected: Expectation, now: datetime, progress: Progress | None = None
+) -> Verified:
     """Answer all questions, or raise the ArtifactError of the first that is answered with no."""
     if expected.require_declared_files and expected.files is None:
         message = "the Model demands declared files (artifactPolicy.requireDeclaredFiles) and the version declares none"
@@ -88,15 +98,19 @@ def verify(store: ObjectStore, location: Location, expected: Expectation, progre
     check_paths(item.path for item in items)
     if expected.files is not None:
         check_listing(expected.files, items)
+    examined = examine(store, location, items, expected.signature, now) if expected.signature else Examined()
     files = read_all(store, location.bucket, items, progress=progress)
     if expected.files is not None:
         check_bytes(expected.files, files)
+    if examined.signed:
+        examined.signed.check(files)
     digest = digest_of(files)
     check_digest(expected.digest, digest, f"verify {location.uri}")
     open_file = opener(store, location.bucket, items)
     found = find_format(files, open_file, expected.format)
     notes = judge_pickles(list(scan_all(files, open_file)), expected.pickle)
-    return Verified(digest, tuple(with_usable_versions(store, location, files)), found, tuple(notes))
+    notes += [Note(ArtifactNote(error.reason.value), error.message) for error in examined.passed_over]
+    return Verified(digest, tuple(with_usable_versions(store, location, files)), found, tuple(notes), examined.signed)
 
 
 def opener(store: ObjectStore, bucket: str, items: Sequence[StoredObject]) -> Callable[[str], BinaryIO]:

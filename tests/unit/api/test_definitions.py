@@ -87,6 +87,8 @@ def test_list_maps_are_where_several_managers_may_own_items(kind: str) -> None:
     keys = {path: field[LIST_MAP_KEYS] for path, field in fields(kind, "spec") if LIST_MAP_KEYS in field}
     expected = {
         "Model": {
+            "spec.artifactPolicy.signature.certificates": ["name"],
+            "spec.artifactPolicy.signature.keys": ["name"],
             "spec.consumers": ["name"],
             "spec.stages": ["name"],
             "spec.stages[].gates": ["name"],

@@ -1,5 +1,6 @@
 """What verify does where a real store cannot easily be brought to: rights on versions, and their absence."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from modelyard.storage.verification import Expectation, PicklePolicy, verify, wi
 
 FILES = [FileDigest("a", 1, "", version_id="v1"), FileDigest("b", 1, "", version_id="v2")]
 LOCATION = Location("s3", "bucket", "m/")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Versioned(LocalStore):
@@ -52,7 +54,7 @@ def test_an_unknown_policy_is_not_guessed_at() -> None:
 def test_a_pickle_is_refused_where_the_model_refuses_pickles(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04N.")
     location = local_location(str(tmp_path))
-    assert verify(LocalStore(), location, Expectation()).format == "pickle"
+    assert verify(LocalStore(), location, Expectation(), NOW).format == "pickle"
     with pytest.raises(ArtifactError) as refused:
-        verify(LocalStore(), location, Expectation(pickle=PicklePolicy.REFUSE))
+        verify(LocalStore(), location, Expectation(pickle=PicklePolicy.REFUSE), NOW)
     assert refused.value.reason is ArtifactReason.PICKLE_REFUSED
