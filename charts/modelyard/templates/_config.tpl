@@ -32,6 +32,7 @@ when it changes.
       "caBundle" .caBundle
       "forcePathStyle" .forcePathStyle
       "retention" ($retention | default nil)
+      "recoverFrom" .recoverFrom
       "servePort" (ternary 8443 nil .service.enabled)
       "signingKey" (ternary "/etc/modelyard-signing/key.pem" "" (not (empty .signingSecretName))) -}}
 {{- end -}}
