@@ -98,7 +98,7 @@ class Seeded(Counted):
 
     def __init__(self, model: str, seed: int, share: float) -> None:
         super().__init__(model)
-        self._seed = seed
+        self.seed = seed
         self._share = share
         self._counts: Counter[str] = Counter()
 
@@ -106,7 +106,7 @@ class Seeded(Counted):
         """What happens to this one; nothing, most of the time."""
         what = what.replace(self._model, "model")
         self._counts[what] += 1
-        chance = random.Random(f"{self._seed} {what} {self._counts[what]}")
+        chance = random.Random(f"{self.seed} {what} {self._counts[what]}")
         if self.lifted or chance.random() >= (self._share if share is None else share):
             return ""
         fault = chance.choice(faults)
@@ -171,7 +171,7 @@ class Overtaken(Seeded):
 
     async def handle(self, call: Call, pass_on: PassOn) -> Answer:
         if call.is_write and self.concerns(call) and self.draw(str(call), ["overtaken"]):
-            after = random.Random(f"{self._seed} {call}").uniform(*TOO_LATE)
+            after = random.Random(f"{self.seed} {call}").uniform(*TOO_LATE)
             task = asyncio.ensure_future(self._later(call, pass_on, after))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
@@ -333,7 +333,7 @@ class CutOff(Seeded):
                 self.done.append(f"held back: {call}")
                 await asyncio.Event().wait()
             if call.is_write and self.draw(str(call), ["slow"]):
-                await asyncio.sleep(random.Random(f"{self._seed} {call}").uniform(*TOO_LATE))
+                await asyncio.sleep(random.Random(f"{self.seed} {call}").uniform(*TOO_LATE))
         return await super().handle(call, pass_on)
 
 

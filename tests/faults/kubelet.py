@@ -18,6 +18,8 @@ from tests.bench.sightings import Api
 SCHEDULER = "nobody"
 NODE_SELECTOR = {"modelyard.test/node": "played"}
 MERGE = "application/merge-patch+json"
+BROKEN = "server:broken"
+ALL_WELL = {"auc": 0.9}
 HEARTBEAT = 10
 """Seconds; pods of a node that is silent for 50 are not ready any more."""
 
@@ -51,9 +53,17 @@ def a_node(api: Api) -> Iterator[str]:
 
 
 class Kubelet:
-    """A thread that watches the pods of a namespace, and has them on the node."""
+    """A thread that watches the pods of a namespace, and has them on the node.
+
+    A gate's pod says what `answers` has for it, and otherwise that all is well; one in `evictions` is taken away once.
+    A server of the image BROKEN runs and never gets ready.
+    """
 
     def __init__(self, api: Api, namespace: str, node: str) -> None:
+        self.answers: dict[tuple[str, str], dict[str, Any]] = {}
+        """By Model and gate: the numbers that it finds from now on."""
+        self.evictions: set[tuple[str, str]] = set()
+        """Model and gate of which the next pod is evicted."""
         self._api = api
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._node = node
@@ -89,44 +99,72 @@ class Kubelet:
                 }
                 self._api.call("POST", f"{where}/binding", binding)
             elif "podIP" not in pod["status"]:
-                self._api.call("PATCH", f"{where}/status", {"status": _status(pod)}, MERGE)
+                self._api.call("PATCH", f"{where}/status", {"status": self._status(pod)}, MERGE)
         except HTTPError as error:
             if error.code not in (404, 409):  # gone, or bound by an earlier event
                 raise
 
+    def _status(self, pod: dict[str, Any]) -> dict[str, Any]:
+        model, gate = _label(pod, "model"), _label(pod, "gate")
+        if gate and (model, gate) in self.evictions:
+            self.evictions.discard((model, gate))
+            return _evicted(pod)
+        if gate:
+            return _ended(pod, self.answers.get((model, gate), ALL_WELL))
+        if _label(pod, "job"):
+            return _ended(pod, _found(pod))
+        return _serving(pod, ready=all(container["image"] != BROKEN for container in pod["spec"]["containers"]))
 
-def _status(pod: dict[str, Any]) -> dict[str, Any]:
+
+def _serving(pod: dict[str, Any], *, ready: bool) -> dict[str, Any]:
+    status = _status(pod, {"running": {"startedAt": _now()}}, "Running", ready=ready)
+    return {**status, "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}
+
+
+def _ended(pod: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     now = _now()
-    task = any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", ()))
+    how = {"exitCode": 0, "startedAt": now, "finishedAt": now, "message": json.dumps(found)}
+    status = _status(pod, {"terminated": how}, "Succeeded", ready=False)
+    return {**status, "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}
+
+
+def _evicted(pod: dict[str, Any]) -> dict[str, Any]:
+    now = _now()
+    how = {"exitCode": 137, "reason": "Error", "startedAt": now, "finishedAt": now}
+    status = _status(pod, {"terminated": how}, "Failed", ready=False)
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "lastTransitionTime": now}
+    told = {"reason": "Evicted", "message": "The node was low on resource: memory."}
+    return {**status, **told, "podIP": "192.0.2.1", "conditions": [*status["conditions"], target]}
+
+
+def _status(pod: dict[str, Any], state: dict[str, Any], phase: str, *, ready: bool) -> dict[str, Any]:
+    now = _now()
     fetched = {"terminated": {"exitCode": 0, "startedAt": now, "finishedAt": now}}
-    ended = {"terminated": {"exitCode": 0, "startedAt": now, "finishedAt": now, "message": _found(pod)}}
-    running = {"running": {"startedAt": now}}
-    conditions = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
     return {
-        "phase": "Succeeded" if task else "Running",
-        "podIP": "192.0.2.1",
-        "podIPs": [{"ip": "192.0.2.1"}],
+        "phase": phase,
         "startTime": now,
         "conditions": [
-            {"type": kind, "status": str(not (task and kind.endswith("Ready"))), "lastTransitionTime": now}
-            for kind in conditions
+            {"type": kind, "status": str(ready or not kind.endswith("Ready")), "lastTransitionTime": now}
+            for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
         ],
-        "initContainerStatuses": [_container(c, fetched) for c in pod["spec"].get("initContainers", ())],
-        "containerStatuses": [_container(c, ended if task else running) for c in pod["spec"]["containers"]],
+        "initContainerStatuses": [_container(c, fetched, ready=False) for c in pod["spec"].get("initContainers", ())],
+        "containerStatuses": [_container(c, state, ready=ready) for c in pod["spec"]["containers"]],
     }
 
 
-def _container(container: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    ready = "running" in state
+def _container(container: dict[str, Any], state: dict[str, Any], *, ready: bool) -> dict[str, Any]:
     found = {"name": container["name"], "image": container["image"], "imageID": "", "ready": ready, "restartCount": 0}
     return {**found, "state": state}
 
 
-def _found(pod: dict[str, Any]) -> str:
+def _found(pod: dict[str, Any]) -> dict[str, Any]:
     """What a verification leaves: a digest that depends on the version alone."""
-    version = next((text for key, text in pod["metadata"]["labels"].items() if key.endswith("/version")), "")
-    digest = f"sha256:{version.encode().hex():0>64}"
-    return json.dumps({"digest": digest, "sizeBytes": 10, "fileCount": 1, "format": "mlflow"})
+    digest = f"sha256:{_label(pod, 'version').encode().hex():0>64}"
+    return {"digest": digest, "sizeBytes": 10, "fileCount": 1, "format": "mlflow"}
+
+
+def _label(pod: dict[str, Any], name: str) -> str:
+    return next((text for key, text in pod["metadata"]["labels"].items() if key.endswith(f"/{name}")), "")
 
 
 def _now() -> str:

@@ -19,11 +19,13 @@ from typing import Any
 
 import aiohttp
 
-from modelyard.decide import progress
+from modelyard.decide import jobs, progress, verification
+from modelyard.decide.gates import asking
 from modelyard.kube import client
 from modelyard.runtime import __main__ as entry
-from modelyard.runtime import app, lease, reconciler, watching
+from modelyard.runtime import app, lease, reconciler, recorder, watching
 from modelyard.runtime.config import Config
+from modelyard.storage import s3
 
 LEASE = lease.Timing(duration=5, deadline=3.5, renew_every=0.7, retry_every=0.2)
 SWEEP = 3.0
@@ -33,6 +35,10 @@ CALLS = aiohttp.ClientTimeout(total=3, sock_connect=1)
 def hurry() -> None:
     """Shorten what is waited for."""
     progress.SETTLE = timedelta(seconds=0.5)  # no real requests are under way
+    jobs.RESULT_GRACE = timedelta(seconds=3)
+    asking.FIRST_RETRY = verification.FIRST_RETRY = timedelta(seconds=0.5)
+    recorder.LONGEST_PAUSE = 1
+    s3.READ_TIMEOUT = 2
     reconciler.REFUSED_PAUSE = 1
     app.SWEEP_PAUSE = 0.5
     app.CANARY_SWEEP = 2
@@ -66,7 +72,8 @@ def _become(order: dict[str, Any]) -> None:
     for target, source in ((0, nothing), (1, log), (2, log)):
         os.dup2(source, target)
     app._now = _Clock(order["clock"]).now
-    os.environ.update(KUBECONFIG=order["kubeconfig"], POD_NAME=order["identity"])
+    recorder.version = lambda package: order["version"]  # type: ignore[attr-defined, assignment]
+    os.environ.update(order["environment"], KUBECONFIG=order["kubeconfig"], POD_NAME=order["identity"])
     sys.argv = ["modelyard.runtime", "--config", order["config"]]
     os._exit(entry.main())
 

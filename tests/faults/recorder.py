@@ -1,7 +1,7 @@
 """An independent reader: what every client of the cluster could see of each Model, at every moment.
 
-It watches a namespace's Services and EndpointSlices throughout a run, past the proxy and the operator, and loses
-nothing: a watch that ends goes on where it was.
+It watches a namespace's Models, Services and EndpointSlices throughout a run, past the proxy and the operator, and
+loses nothing: a watch that ends goes on where it was.
 """
 
 import json
@@ -62,7 +62,9 @@ class Recorder:
                 continue
 
     def _note(self, event: dict[str, Any]) -> None:
-        if model := event["object"]["metadata"].get("labels", {}).get(self._label):
+        metadata = event["object"]["metadata"]
+        is_model = event["object"]["kind"] == "Model"
+        if model := metadata.get("name") if is_model else metadata.get("labels", {}).get(self._label):
             with self._lock:
                 self._seen[model].append((event["type"], event["object"]))
 

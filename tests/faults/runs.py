@@ -12,8 +12,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,15 @@ from tests.bench.sightings import Api
 from tests.definitions import define, new_group, undefine
 from tests.faults.faults import Counted, StopAfter
 from tests.faults.kubelet import Kubelet, a_node
+from tests.faults.ledger import Ledger, a_store
 from tests.faults.methods import METHODS
 from tests.faults.proxy import Proxy
 from tests.faults.recorder import interruptions
-from tests.faults.scenarios import SCENARIOS, SERVES_WITHIN, Story
-from tests.faults.yard import Yard, wait_until
+from tests.faults.scenarios import SCENARIOS, SERVES_WITHIN, Scenario, Story
+from tests.faults.yard import Setup, Yard, wait_until
 from tests.kube import Kube
 from tests.sharing import UNPROTECTED
+from tests.store.proxy import StoreProxy
 
 QUIET = 1.2
 """Seconds without a write after which nothing follows by itself: longer than what follows a switch (operator.py)."""
@@ -70,6 +74,8 @@ class Outcome:
     tried: int
     interruptions: list[str]
     faults: list[str] = field(default_factory=list)
+    untrue: list[str] = field(default_factory=list)
+    """What the ledger tells otherwise than it was seen."""
     exits: int = 0
     """How often a process ended by itself."""
     watches_a_second: float = 0
@@ -85,6 +91,7 @@ class Outcome:
             found.append(f"{len(self.writes)} writes, undisturbed {len(aim.writes)}: {self.writes}")
         if self.tried > STORM * len(aim.writes) + 3 * len(self.faults):
             found.append(f"{self.tried} writes tried, undisturbed {len(aim.writes)}, {len(self.faults)} faults")
+        found += [f"ledger: {what}" for what in self.untrue]
         if self.watches_a_second > WATCHES_A_SECOND:
             found.append(f"{self.watches_a_second:.0f} watches a second")
         return found
@@ -108,7 +115,7 @@ class Ground:
     def run(self, order: Order) -> Outcome:
         """One run in a free lane; the end of the undisturbed one is waited for."""
         aim = self.undisturbed(order.scenario)
-        with self._story() as story:
+        with self._story(SCENARIOS[order.scenario]) as story:
             return _dies(story, order, aim) if order.method == STOP else _disturbed(story, order, aim)
 
     def stops(self, scenario: str) -> list[Order]:
@@ -116,27 +123,29 @@ class Ground:
         writes = self.undisturbed(scenario).writes
         return [Order(STOP, scenario, n) for n in range(1, len(writes) + 1)]
 
-    def _find_out(self, scenario: str) -> Outcome:
-        aim = SCENARIOS[scenario]
-        with self._story() as story:
+    def _find_out(self, name: str) -> Outcome:
+        scenario = SCENARIOS[name]
+        with self._story(scenario) as story:
             yard = story.yard
             yard.proxy.faults = before = Counted(story.model)
-            aim.prepare(story)
+            scenario.prepare(story)
             _wait_for_quiet(before)
             yard.proxy.faults = counted = Counted(story.model)
-            aim.act(story)
-            _reach(story, aim.ends_with)
+            scenario.act(story)
+            wait_until(lambda: _is_over(story, scenario), SERVES_WITHIN, f"{name}: it ends as it should")
+            wait_until(story.is_told, CONVERGES_WITHIN, f"{name}: the ledger has it all")
             _wait_for_quiet(counted)
-            found = Outcome(story.end(), counted.writes, counted.tried, _interruptions(story))
-            assert found.end["serves"] == [aim.ends_with], found
-            assert not found.interruptions, found
+            found = _outcome(story, scenario, counted)
+            assert not found.interruptions, f"{name}: {found.interruptions}"
+            assert not found.untrue, f"{name}: {found.untrue}"
             return found
 
     @contextmanager
-    def _story(self) -> Iterator[Story]:
+    def _story(self, scenario: Scenario) -> Iterator[Story]:
         yard = self._yards.get()
-        story = Story(yard, f"m{next(numbers)}")
+        story = Story(yard, f"m{next(numbers)}", ledger=scenario.ledger)
         try:
+            yard.use(Setup(ledger=scenario.ledger))
             yield story
         except BaseException as error:
             error.add_note(f"the operator said ({yard.log}):\n{yard.log.read_text()[-6000:]}")
@@ -157,13 +166,16 @@ def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
         define(kube, group)
         stack.callback(undefine, kube, group)
         node = stack.enter_context(a_node(api))
+        gateway = stack.enter_context(a_store(folder))
         for number in range(lanes):
             here = stack.enter_context(kube.own_namespace("faults", UNPROTECTED))
             proxy = stack.enter_context(Proxy(api))
             assert here.namespace
+            store = stack.enter_context(StoreProxy(gateway.endpoint))
+            ledger = Ledger(gateway, store, partial(getattr, proxy, "faults"))
             kubelet = Kubelet(api, here.namespace, node)
             (folder / f"lane-{number}").mkdir()
-            yard = Yard(api, group, kubelet, here.namespace, folder / f"lane-{number}", proxy)
+            yard = Yard(api, group, kubelet, here.namespace, folder / f"lane-{number}", proxy, ledger)
             stack.callback(yard.close)
             yard.start()
             free.put(yard)
@@ -177,22 +189,22 @@ def _disturbed(story: Story, order: Order, aim: Outcome) -> Outcome:
     _wait_for_quiet(before)
     exits, begun = yard.exits, time.monotonic()
     yard.proxy.faults = wrong = method.on_the_wire(story, order.seed, yard.now())
-    try:
-        scenario.act(story)
-        method.meanwhile(story, random.Random(str(order)), wrong)
-        with suppress(TimeoutError):
-            _reach(story, scenario.ends_with, begun + DISTURBED_FOR - time.monotonic())
-    finally:
-        wrong.lift()
-        yard.proxy.faults = after = Counted(story.model)
-        lifted = time.monotonic()
-        method.afterwards(story)
+    with _people(story, scenario) as acting:
+        try:
+            method.meanwhile(story, random.Random(str(order)), wrong)
+            with suppress(TimeoutError):
+                is_over = partial(_is_over, story, scenario, acting)
+                wait_until(is_over, begun + DISTURBED_FOR - time.monotonic(), "it ends as it should")
+        finally:
+            wrong.lift()
+            yard.proxy.faults = after = Counted(story.model)
+            lifted = time.monotonic()
+            method.afterwards(story)
     _settle(story, aim, after)
     took = time.monotonic()
-    return Outcome(
-        story.end(), wrong.writes + after.writes, wrong.tried + after.tried, _interruptions(story), wrong.done,
-        yard.exits - exits, (wrong.watches + after.watches) / (took - begun), took - lifted,
-    )  # fmt: skip
+    outcome = _outcome(story, scenario, wrong, after)
+    watches = (wrong.watches + after.watches) / (took - begun)
+    return replace(outcome, exits=yard.exits - exits, watches_a_second=watches, converged_after=took - lifted)
 
 
 def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
@@ -201,32 +213,57 @@ def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
     scenario.prepare(story)
     _wait_for_quiet(before)
     yard.proxy.faults = first = StopAfter(story.model, order.seed, yard.signal_end)
-    scenario.act(story)
-    wait_until(
-        lambda: first.ended.is_set() or story.current() == (scenario.ends_with, True),
-        SERVES_WITHIN,
-        f"{scenario.ends_with} serves, or the operator dies",
-    )
-    _wait_for_quiet(first)
-    yard.proxy.faults = second = Counted(story.model)
-    lifted = time.monotonic()
-    if first.ended.is_set():
-        yard.kill()
-        yard.start()
+    with _people(story, scenario) as acting:
+        wait_until(
+            lambda: first.ended.is_set() or _is_over(story, scenario, acting),
+            SERVES_WITHIN,
+            "it ends as it should, or the operator dies",
+        )
+        _wait_for_quiet(first)
+        yard.proxy.faults = second = Counted(story.model)
+        lifted = time.monotonic()
+        if first.ended.is_set():
+            yard.kill()
+            yard.start()
     _settle(story, aim, second)
-    writes = first.writes + second.writes
-    return Outcome(story.end(), writes, first.tried + second.tried, _interruptions(story), first.done,
-                   converged_after=time.monotonic() - lifted)  # fmt: skip
+    return replace(_outcome(story, scenario, first, second), converged_after=time.monotonic() - lifted)
+
+
+@contextmanager
+def _people(story: Story, scenario: Scenario) -> Iterator["Future[None]"]:
+    """People do what they do, whatever else happens, and may wait until the operator is back."""
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(scenario.act, story)
+        yield acting
+        acting.result()
+
+
+def _is_over(story: Story, scenario: Scenario, acting: "Future[None] | None" = None) -> bool:
+    """Whether people have done all they do, and the stage is where it should be."""
+    if acting is not None and not acting.done():
+        return False
+    if acting is not None and acting.exception():
+        return True
+    return story.current() == (scenario.ends_with, bool(scenario.ends_with))
 
 
 def _settle(story: Story, aim: Outcome, counting: Counted) -> None:
     with suppress(TimeoutError):  # the comparison will show the difference
         wait_until(lambda: story.end() == aim.end, CONVERGES_WITHIN, "the same end as undisturbed", every=0.4)
+        wait_until(story.is_told, CONVERGES_WITHIN, "the ledger has it all")
     _wait_for_quiet(counting)
 
 
-def _reach(story: Story, version: str, within: float = SERVES_WITHIN) -> None:
-    wait_until(lambda: story.current() == (version, True), within, f"{story.model} serves {version}")
+def _outcome(story: Story, scenario: Scenario, *counted: Counted) -> Outcome:
+    seen = story.yard.recorder.of_model(story.model)
+    return Outcome(
+        end=story.end(),
+        writes=[write for each in counted for write in each.writes],
+        tried=sum(each.tried for each in counted),
+        interruptions=[] if scenario.may_interrupt else interruptions(seen, f"{story.model}-production"),
+        faults=[what for each in counted for what in each.done],
+        untrue=story.untrue(scenario.happens_again),
+    )
 
 
 def _wait_for_quiet(counting: Counted) -> None:
@@ -238,7 +275,3 @@ def _wait_for_quiet(counting: Counted) -> None:
         if len(counting.writes) != seen:
             seen, since = len(counting.writes), time.monotonic()
         time.sleep(0.05)
-
-
-def _interruptions(story: Story) -> list[str]:
-    return interruptions(story.yard.recorder.of_model(story.model), f"{story.model}-production")

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -21,6 +21,7 @@ from urllib.error import HTTPError
 from tests.api_runtime.group import VARIABLE
 from tests.bench.sightings import Api, Obj
 from tests.faults.kubelet import NODE_SELECTOR, Kubelet
+from tests.faults.ledger import Ledger
 from tests.faults.proxy import NoFaults, Proxy
 from tests.faults.recorder import Recorder
 from tests.kube import ROOT
@@ -39,6 +40,14 @@ RESTART_PAUSE = 0.3
 FIRST, SECOND = "operator", "second"
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What of the operator differs from scenario to scenario."""
+
+    ledger: bool = False
+    version: str = "1.0.0"
+
+
 @dataclass
 class _Process:
     pid: int
@@ -53,14 +62,19 @@ class _Process:
 class Yard:
     """What it started ends with `close`."""
 
-    def __init__(self, api: Api, group: str, kubelet: Kubelet, namespace: str, folder: Path, proxy: Proxy) -> None:
+    def __init__(
+        self, api: Api, group: str, kubelet: Kubelet, namespace: str, folder: Path, proxy: Proxy, ledger: Ledger
+    ) -> None:
         self.api = api
+        self.ledger = ledger
         self.group = group
         self.namespace = namespace
         self.proxy = proxy
         self.log = folder / "operator.log"
         self.kubelet = kubelet
-        self.recorder = Recorder(api, f"{group}/model", self.path("Service"), self.path("EndpointSlice"))
+        self.recorder = Recorder(
+            api, f"{group}/model", self.path("Model"), self.path("Service"), self.path("EndpointSlice")
+        )
         self.exits = 0
         """How often a process ended by itself."""
         self._folder = folder
@@ -70,7 +84,8 @@ class Yard:
         self._processes: dict[str, _Process] = {}
         self._closed = threading.Event()
         self._config = folder / "config.json"
-        self.configure()
+        self._setup = Setup()
+        self._configure()
         self._forks = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.operator"],
             stdin=subprocess.PIPE,
@@ -96,11 +111,25 @@ class Yard:
         self._forks.wait(ENDED_WITHIN)
         self._forks.stdout.close()
 
-    def configure(self, **settings: Any) -> None:
-        """Settings of processes that are started from now on."""
+    def use(self, setup: Setup) -> None:
+        """Let the operator be set up so; another one is killed, and that one is started in its place."""
+        with self._lock:
+            if setup != self._setup:
+                self._setup = setup
+                self._configure()
+                self.kill()
+                self.start()
+
+    def upgrade(self) -> None:
+        """Put the next release in the operator's place."""
+        self.use(replace(self._setup, version="2.0.0"))
+
+    def _configure(self) -> None:
+        version = self._setup.version
         ours = {"watchNamespaces": [self.namespace], "leaseNamespace": self.namespace, "listenPort": 0}
-        pods = {"helperPods": {"nodeSelector": NODE_SELECTOR}}
-        self._config.write_text(json.dumps({**ours, **pods, **settings}))
+        pods = {"nodeSelector": NODE_SELECTOR, "image": f"modelyard:{version}", "labels": {"release": version}}
+        ledger = self.ledger.settings if self._setup.ledger else {}
+        self._config.write_text(json.dumps({**ours, "admission": True, "helperPods": pods, **ledger}))
 
     # The operator's processes
 
@@ -113,6 +142,8 @@ class Yard:
             "clock": str(self._clock),
             "kubeconfig": str(self.proxy.write_kubeconfig(self._folder / f"{identity}.kubeconfig", caller)),
             "identity": identity,
+            "version": self._setup.version,
+            "environment": self.ledger.environment,
         }
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
@@ -187,12 +218,6 @@ class Yard:
     def now(self) -> str:
         """The present moment, as the API server counts."""
         return str(self.api.call("GET", f"{self.path('ConfigMap')}?limit=1")["metadata"]["resourceVersion"])
-
-    def create(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
-        """Create an object of ours."""
-        api_version = f"{self.group}/v1alpha1"
-        body = {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": dict(spec)}
-        self.api.call("POST", self.path(kind), body)
 
     def patch(self, kind: str, name: str, body: Mapping[str, Any]) -> None:
         """Merge a patch into an object."""

@@ -1,0 +1,261 @@
+"""One Model in a yard: what people do to it, and what they see of it. Nobody here is the operator."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.sightings import Obj
+from tests.faults import chain
+from tests.faults.kubelet import SCHEDULER
+from tests.faults.yard import Yard, wait_until
+
+SERVES_WITHIN = 25.0
+REQUESTER = "dora@example.com"
+
+
+@dataclass
+class Story:
+    """One Model in a yard."""
+
+    yard: Yard
+    model: str
+    ledger: bool = False
+    """Whether the operator has a ledger."""
+
+    # What people do
+
+    def declare(self, *stages: Mapping[str, Any], image: str = "server:1", **serving: Any) -> None:
+        """The Model; production is its only stage unless others are given."""
+        spec = {"serving": {"template": template(image), **serving}, "stages": list(stages or [stage()])}
+        self._create("Model", self.model, spec)
+
+    def change(self, spec: Mapping[str, Any]) -> None:
+        """Edit the Model's spec."""
+        self.yard.patch("Model", self.model, {"spec": dict(spec)})
+
+    def ask(self, version: str, *, verified: bool = False, wanted: str = "production", **spec: Any) -> None:
+        """A version for a stage; its bytes are verified by a Job, or hosted by somebody else."""
+        external = {"external": {"provider": "test", "model": "test", "revision": version}}
+        artifact = {"uri": f"s3://models/{self.model}/{version}/"} if verified else external
+        told = {"model": self.model, "version": version, "artifact": artifact, **spec}
+        self._create("ModelVersion", self.name_of(version), told | ({"stage": wanted} if wanted else {}))
+
+    def serve(self, *versions: str, **spec: Any) -> None:
+        """One version after another takes production."""
+        for version in versions:
+            self.ask(version, **spec)
+            self.serves(version)
+
+    def annotate(self, version: str, **annotations: str) -> None:
+        """Put annotations of ours on a version."""
+        ours = {f"{self.yard.group}/{name}": text for name, text in annotations.items()}
+        self.yard.patch("ModelVersion", self.name_of(version), {"metadata": {"annotations": ours}})
+
+    def kubelet_says(self, gate: str, found: Mapping[str, Any]) -> None:
+        """What a gate finds from now on."""
+        self.yard.kubelet.answers[self.model, gate] = dict(found)
+
+    def judge(self, version: str, decision: str, *people: str) -> None:
+        """People approve a version for production, or reject it."""
+        for person in people:
+            name = f"{self.name_of(version)}-{decision.lower()}-{person.partition('@')[0]}"
+            spec = {"model": self.model, "version": version, "stage": "production", "digest": digest_of(version)}
+            self._create("Approval", name, {**spec, "decision": decision}, by=person)
+
+    def roll_back(self, to: str = "", name: str = "back") -> None:
+        """Back to a version; without one to the last good one."""
+        spec = {"model": self.model, "stage": "production", "reason": "INC-1"} | ({"toVersion": to} if to else {})
+        self._create("Rollback", f"{self.model}-{name}", spec)
+
+    def forget(self) -> None:
+        """Delete it all, so that the next run finds the operator with nothing to do."""
+        for kind in ("Approval", "Rollback", "ModelVersion"):
+            for item in self.yard.of_model(kind, self.model):
+                self.yard.delete(kind, item["metadata"]["name"])
+        self.yard.delete("Model", self.model)
+
+    def _create(self, kind: str, name: str, spec: Mapping[str, Any], by: str = REQUESTER) -> None:
+        """Create an object with the stamp that the admission policies would set."""
+        yard = self.yard
+        metadata = {"name": name, "annotations": {f"{yard.group}/requested-by": by}}
+        body = {"apiVersion": f"{yard.group}/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
+        yard.api.call("POST", yard.path(kind), body)
+
+    # What they see
+
+    def name_of(self, version: str) -> str:
+        """Name of the version's object."""
+        return f"{self.model}-{version}"
+
+    def serves(self, version: str) -> None:
+        """Wait until production serves the version."""
+        self.waits(lambda: self.current() == (version, bool(version)), f"{self.model} serves {version or 'nothing'}")
+
+    def reaches(self, version: str, step: str) -> None:
+        """Wait until a version's request is at a step."""
+        self.waits(lambda: self.step_of(version) == step, f"{self.name_of(version)} is {step}")
+
+    def is_good(self, version: str) -> None:
+        """Wait until production serves the version, and its trial is over."""
+
+        def holds() -> bool:
+            known = self.stage_status().get("revisions", ())
+            return any(r["version"] == version and r.get("good") for r in known)
+
+        self.serves(version)
+        self.waits(holds, f"{version} is good at {self.model}")
+
+    def ledger_is(self, reason: str) -> None:
+        """Wait until the Model's LedgerSynced has a reason."""
+
+        def holds() -> bool:
+            found = self.status().get("conditions", ())
+            return any((c["type"], c["reason"]) == ("LedgerSynced", reason) for c in found)
+
+        self.waits(holds, f"LedgerSynced of {self.model} says {reason}")
+
+    def waits(self, holds: Any, what: str) -> None:
+        """Wait until something holds."""
+        wait_until(holds, SERVES_WITHIN, what)
+
+    def status(self) -> Obj:
+        """The Model's status."""
+        found: Obj = (self.yard.find("Model", self.model) or {}).get("status", {})
+        return found
+
+    def stage_status(self, name: str = "production") -> Obj:
+        """What the Model's status says of a stage."""
+        return next((stage for stage in self.status().get("stages", ()) if stage["name"] == name), {})
+
+    def current(self) -> tuple[str, bool]:
+        """Production's version, and whether its endpoints have followed."""
+        current: dict[str, Any] = self.stage_status().get("current", {})
+        return current.get("version", ""), "effectiveSince" in current
+
+    def step_of(self, version: str) -> str:
+        """How far a version's request is."""
+        found = self.yard.find("ModelVersion", self.name_of(version)) or {}
+        return str(found.get("status", {}).get("request", {}).get("step", ""))
+
+    def chain(self) -> list[Obj]:
+        """What the ledger has of the Model."""
+        return chain.records(self.yard.ledger.chain(self.yard.namespace, self.model))
+
+    def is_told(self) -> bool:
+        """Whether the ledger has all that waits for it."""
+        found = self.chain() if self.ledger else []
+        if self.ledger and self.yard.find("Model", self.model) is None:
+            return bool(found) and found[-1]["type"] == "Deleted" and "version" not in found[-1]
+        waiting = (item["entry"] for item in self.status().get("ledger", {}).get("outbox", ()))
+        return all(any(chain.tells(record, entry) for record in found) for entry in waiting)
+
+    def untrue(self, happens_again: Collection[str]) -> list[str]:
+        """What the ledger does not tell, though somebody saw it, or tells twice."""
+        if not self.ledger:
+            return []
+        found, seen = self.chain(), self.yard.recorder.of_model(self.model)
+        return chain.doubled(found, happens_again) + chain.untold(found, seen, self.yard.group)
+
+    def deployments(self) -> list[tuple[str, int, int]]:
+        """Version, wanted and ready pods of every Deployment."""
+        return sorted(
+            (label(d, "version"), d["spec"]["replicas"], d["status"].get("readyReplicas", 0))
+            for d in self.yard.of_model("Deployment", self.model)
+        )
+
+    def end(self) -> dict[str, Any]:
+        """All that is to be the same however often the operator died on the way. No times, no identities."""
+        yard, model, status = self.yard, self.model, self.status()
+        version_of = {d["metadata"]["name"]: label(d, "version") for d in yard.of_model("Deployment", model)}
+        return {
+            "stages": [_stage(each) for each in status.get("stages", ())],
+            "history": [
+                (t["type"], t["stage"], _version(t.get("from")), _version(t.get("to")), t.get("sequence"),
+                 "effectiveAt" in t) for t in status.get("transitions", ())
+            ],
+            "conditions": _conditions(status),
+            "serves": sorted(
+                (label(s, "stage"), version_of.get("-".join((model, label(s, "stage"), _selected(s))), ""))
+                for s in yard.of_model("Service", model)
+            ),
+            "published": sorted(c["data"]["version"] for c in yard.of_model("ConfigMap", model)),
+            "deployments": self.deployments(),
+            "jobs": sorted((label(job, "job"), label(job, "version")) for job in yard.of_model("Job", model)),
+            "versions": {v["spec"]["version"]: _version_end(v) for v in yard.of_model("ModelVersion", model)},
+            "rollbacks": [
+                only(r.get("status", {}), "outcome", "fromVersion", "toVersion", "sequence")
+                for r in yard.of_model("Rollback", model)
+            ],
+            "approvals": sorted(
+                (a["metadata"]["name"].removeprefix(model), *_conditions(a.get("status", {})).items())
+                for a in yard.of_model("Approval", model)
+            ),
+            "ledger": sorted(chain.told(self.chain())) if self.ledger else [],
+        }  # fmt: skip
+
+
+def stage(name: str = "production", **spec: Any) -> dict[str, Any]:
+    """A stage with one pod."""
+    return {"name": name, "serving": {"replicas": 1, **spec.pop("serving", {})}, **spec}
+
+
+def gate(name: str, *checks: str, when: str = "BeforeDeploy", job: bool = True, **more: Any) -> dict[str, Any]:
+    """A gate whose Job the played kubelet ends at once."""
+    evaluation = {"job": {"template": template("evaluate:1"), **more}} if job else {}
+    return {"name": name, "when": when, **evaluation, **({"checks": list(checks)} if checks else {})}
+
+
+def template(image: str) -> dict[str, Any]:
+    """Pods that no real node takes."""
+    return {"spec": {"schedulerName": SCHEDULER, "containers": [{"name": "main", "image": image}]}}
+
+
+def digest_of(version: str) -> str:
+    """The digest of a version that is hosted by somebody else."""
+    return "sha256:" + hashlib.sha256(f"test\ntest\n{version}\n".encode()).hexdigest()
+
+
+def label(obj: Obj, name: str) -> str:
+    """One of our labels."""
+    found = (obj["metadata"].get("labels") or {}).items()
+    return next((text for key, text in found if key.endswith(f"/{name}")), "")
+
+
+def only(status: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Those fields that there are."""
+    return {name: status[name] for name in names if name in status}
+
+
+def _stage(status: Obj) -> dict[str, Any]:
+    current = status.get("current", {})
+    return {
+        **only(status, "name", "sequence", "paused", "suspended"),
+        **only(current, "version", "cause", "onTrial", "heldReason", "by"),
+        "effective": bool(current.get("effectiveSince")),
+        "good": sorted(r["version"] for r in status.get("revisions", ()) if r.get("good")),
+        "open": sorted((r["version"], r["place"]) for r in status.get("requests", ()) if not r.get("ended")),
+    }
+
+
+def _version_end(version: Obj) -> Any:
+    status = version.get("status", {})
+    return (
+        only(status, "stage", "digest"),
+        only(status.get("request", {}), "step", "reason", "place"),
+        sorted((g["stage"], g["name"], g["result"], g["reason"], g["attempt"]) for g in status.get("gates", ())),
+        sorted(status.get("recorded", ())),
+    )
+
+
+def _conditions(status: Obj) -> dict[str, tuple[str, str]]:
+    conditions: Iterable[Obj] = status.get("conditions", ())
+    return {c["type"]: (c["status"], c["reason"]) for c in conditions}
+
+
+def _version(side: Any) -> str:
+    return str(side["version"]) if side else ""
+
+
+def _selected(service: Obj) -> str:
+    return "".join(text for key, text in service["spec"].get("selector", {}).items() if key.endswith("/revision"))
