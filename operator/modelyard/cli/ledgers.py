@@ -63,7 +63,8 @@ def _of_cluster(cluster: "Cluster", namespace: str, name: str) -> "ReadPlace":
     except PlaceError as error:
         raise NoLedgerError(
             f"the ledger can be reached neither through the cluster ({not_through_service}) nor in its store "
-            f"({error}); log in with a token of somebody who has the role modelyard-viewer, or get the right to read {told['url']}"
+            f"({error}); log in with a token of somebody who has the role modelyard-viewer, or get the right to read "
+            f"{told['url']}"
         ) from error
     return place
 

@@ -6,6 +6,7 @@ Answered from the records alone, also when the version, the Model and the cluste
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from modelyard.ledger.asof import Period
     from modelyard.ledger.queries import AsOf
     from modelyard.ledger.records import Approval, Head, Record, Request
+    from modelyard.ledger.verifying import Report
 
 LedgerUrl = Annotated[
     str,
@@ -80,13 +82,25 @@ def verify(
     against_cluster: Annotated[
         bool, typer.Option("--against-cluster", help="Also against what the MODEL's status has noted.")
     ] = False,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="MODELYARD_LEDGER_KEY",
+            dir_okay=False,
+            exists=True,
+            help="Public key (PEM) that records have to be signed with; repeatable.",
+        ),
+    ] = None,
     output: DataOutput = None,
 ) -> None:
     """Read every record and name the first that is not as it was.
 
-    Exit code 1 when a record was altered, removed, moved or cut off. Prints each chain's head, to be noted elsewhere.
+    Exit code 1 when a record was altered, removed, moved or cut off, or with --key is not vouched for. Prints each
+    chain's head, to be noted elsewhere.
     """
     from modelyard.ledger import queries
+    from modelyard.ledger.signing import load_keys
 
     if (head or against_cluster) and not model:
         raise UsageError("a noted head belongs to one model; name the MODEL")
@@ -94,12 +108,13 @@ def verify(
     if against_cluster and model:
         anchors += _noted(access, model)
     place = open_ledger(access, url)
-    reports = list(queries.verify_chains(place, _full_name(access, model) if model else None, anchors))
+    keys = load_keys({str(path): path.read_bytes() for path in key}) if key else None
+    reports = list(queries.verify_chains(place, _full_name(access, model) if model else None, anchors, keys))
     if output:
         print_data(queries.as_json(reports), output)
     for report in reports:
         if report.intact and not output:
-            typer.echo(f"{report.chain}: {report.head.number} records, intact; head {_noted_as(report.head)}")
+            typer.echo(_intact(report, keys is not None))
         for finding in report.findings:
             say(f"{report.chain}: record {finding.number}: {finding.fault}: {finding.message} ({finding.object})")
     broken = [str(report.chain) for report in reports if not report.intact]
@@ -216,6 +231,19 @@ def _head(text: str) -> "Head":
     if not number.isdigit() or not sha256:
         raise UsageError(f"--head {text!r}: write it as NUMBER:sha256:… as `ledger verify` prints it")
     return Head(int(number), sha256)
+
+
+def _intact(report: "Report", signed: bool) -> str:
+    """One line on a chain that is as it was written: where it ends, and who vouches for that."""
+    told = f"{report.chain}: {report.head.number} records, intact; head {_noted_as(report.head)}"
+    if not signed:
+        return told
+    noted = (
+        f"last signed head: record {report.noted.number}, {_time(report.noted.at)}"
+        if report.noted
+        else "no signed head"
+    )
+    return f"{told}; signed; {noted}"
 
 
 def _noted_as(head: "Head") -> str:

@@ -5,7 +5,8 @@ LedgerError
 |- BrokenChainError      what lies there is not the chain that was written: for a person to look into
 |- ForeignRecordError    somebody else appended to the chain at the same time; look again, then go on
 |- AdoptedError          another cluster has taken the chain over; this one must not append any more
-'- UnknownChainError     no record of such a model
+|- UnknownChainError     no record of such a model
+'- KeyFileError          what was given as a key is none
 """
 
 
@@ -46,3 +47,7 @@ class AdoptedError(LedgerError):
 
 class UnknownChainError(LedgerError):
     """Nothing was ever recorded of this model here."""
+
+
+class KeyFileError(LedgerError):
+    """A key to sign with, or to verify signatures with, cannot be used."""

@@ -28,6 +28,10 @@ class Fault(StrEnum):
     """The chain ends before the place that it is known to have reached."""
     REWRITTEN = "Rewritten"
     """The records fit together and are not those that were there when the head was noted."""
+    UNSIGNED = "Unsigned"
+    """Neither this record nor any after it is signed with a key that is trusted."""
+    HEAD = "Head"
+    """A head that was noted beside the records is not as it was signed."""
     SEGMENT = "Segment"
     """A segment does not hold what the records hold. The records themselves are not touched by that."""
 
@@ -56,6 +60,8 @@ class Row:
     model: str = ""
     cluster: str = ""
     type: str = ""
+    signed: bool = False
+    """Whether a key that is trusted signed it as it is."""
     problem: str = ""
     """Why it cannot be read."""
 
@@ -63,8 +69,13 @@ class Row:
 Copies = Mapping[int, tuple[Row, ...]]
 
 
-def judge(chain: ChainName, rows: Sequence[Row], copies: Copies, anchors: Iterable[Head]) -> list[Finding]:
-    """What is wrong with a chain whose records are 1, 2, 3 and so on."""
+def judge(
+    chain: ChainName, rows: Sequence[Row], copies: Copies, anchors: Iterable[Head], *, to_be_signed: bool = False
+) -> list[Finding]:
+    """What is wrong with a chain whose records are 1, 2, 3 and so on.
+
+    `to_be_signed`: whether somebody who is trusted has to vouch for each of them.
+    """
     found: dict[int, Finding] = {}
     for row in rows:
         if problem := _by_itself(chain, row, rows, copies):
@@ -74,6 +85,8 @@ def judge(chain: ChainName, rows: Sequence[Row], copies: Copies, anchors: Iterab
             found[number] = Finding(number, Fault.ALTERED, chain.record(number), message)
     findings = [*found.values(), *_segments(chain, rows, copies, found)]
     findings += _anchored(chain, rows, anchors, found)
+    if to_be_signed and not found:
+        findings += _unsigned(chain, rows)
     return sorted(findings, key=lambda finding: finding.number)
 
 
@@ -140,6 +153,15 @@ def _segments(chain: ChainName, rows: Sequence[Row], copies: Copies, found: Mapp
             continue
         message = f"a segment holds other bytes for record {number} than the record, which fits the chain"
         yield Finding(number, Fault.SEGMENT, f"{chain}/segments", message)
+
+
+def _unsigned(chain: ChainName, rows: Sequence[Row]) -> Iterator[Finding]:
+    """The first record after the last that is signed: a signature vouches for all before it as well."""
+    last = max((row.number for row in rows if row.signed), default=0)
+    if last < len(rows):
+        after = f"; record {last} is the last" if last else ""
+        message = f"neither record {last + 1} nor any after it is signed with a key that was given{after}"
+        yield Finding(last + 1, Fault.UNSIGNED, chain.record(last + 1), message)
 
 
 def _anchored(

@@ -4,6 +4,7 @@
     <cluster>/<namespace>/<model>/records/000000000017.json      one record: the truth
     <cluster>/<namespace>/<model>/segments/20/000000000001-000000000020.jsonl
                                                                  the same bytes again, a line each: for reading
+    <cluster>/<namespace>/<model>/heads/2026-11-21.json          how far it had come on that day, signed
 
 Numbers have twelve digits, so that names sort as numbers do. Segments begin at fixed numbers (1, 21, 41, ...), and
 each level is twenty of the one below: any chain is read with some tens of requests.
@@ -42,6 +43,11 @@ class ChainName:
     def records(self) -> str:
         """The folder of its records."""
         return f"{self}/records"
+
+    @property
+    def heads(self) -> str:
+        """The folder of the heads that were noted."""
+        return f"{self}/heads"
 
     def segments(self, level: int) -> str:
         """The folder of its segments of that many records."""

@@ -18,6 +18,7 @@ from modelyard.ledger.layout import LEVELS, ChainName
 from modelyard.ledger.place import LedgerSettings, ReadPlace, open_to_read
 from modelyard.ledger.reading import Sealed, chains, checked, pieces, read, walk
 from modelyard.ledger.records import START, Head, Record
+from modelyard.ledger.signing import Keys
 from modelyard.ledger.verifying import Report, verify
 
 Ledger = LedgerSettings | ReadPlace
@@ -61,15 +62,18 @@ def history(ledger: Ledger, model: str, *, stage: str | None = None, last: int |
     return found if last is None else found[len(found) - min(last, len(found)) :]
 
 
-def verify_chains(ledger: Ledger, model: str | None = None, anchors: Iterable[Head] = ()) -> Iterator[Report]:
+def verify_chains(
+    ledger: Ledger, model: str | None = None, anchors: Iterable[Head] = (), keys: Keys | None = None
+) -> Iterator[Report]:
     """A report on each chain of a model, or of the whole ledger.
 
-    `anchors` are heads of that model's chain that were noted elsewhere: in the Model's `status.ledger`, on paper.
+    `anchors` are heads of that model's chain that were noted elsewhere: in the Model's `status.ledger`, on paper. With
+    `keys`, every record has to be signed with one of them, or to come before one that is.
     """
     place = _open(ledger)
     noted = tuple(anchors)
     for chain in find_chains(place, model) if model else chains(place):
-        yield verify(place, chain, noted)
+        yield verify(place, chain, noted, keys)
 
 
 def export(ledger: Ledger, model: str | None = None) -> Iterator[tuple[ChainName, bytes]]:

@@ -3,7 +3,7 @@
 A record is one JSON object: the *entry*, which the operator commits in the Model's status together with what
 happened, and the *seal*, which is added when the entry is appended to its chain:
 
-    seal    schema, cluster, namespace, model, number, previous
+    seal    schema, cluster, namespace, model, number, previous; key and signature where records are signed
     entry   type, at, and whatever of the fields of `Entry` applies
 
 Rules that keep old records readable: fields are added, never renamed, given another meaning or another unit; times
@@ -21,7 +21,7 @@ from modelyard.api import codec
 from modelyard.ledger.canonical import canonical, sha256_of
 
 SCHEMA = "modelyard.dev/ledger/v1"
-SEAL = ("schema", "cluster", "namespace", "model", "number", "previous")
+SEAL = ("schema", "cluster", "namespace", "model", "number", "previous", "key", "signature")
 LATER = ("effectiveAt",)
 """Fields that an entry may get after it was committed, so they do not tell one entry from another."""
 NOTHING_BEFORE = "sha256:" + "0" * 64
@@ -228,6 +228,10 @@ class Record(Entry):
     """Position in the chain, from 1."""
     previous: str = NOTHING_BEFORE
     """`sha256:` and the SHA-256 of the bytes of the record before."""
+    key: str = ""
+    """Name of the key that it is signed with: `ed25519:` and 16 hex digits of the SHA-256 of the public key."""
+    signature: str = ""
+    """Ed25519 over the record's canonical JSON without this field, in Base64."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from modelyard.ledger.layout import ChainName
 from modelyard.ledger.place import Place
 from modelyard.ledger.reading import Sealed, checked, pieces, read, read_record
 from modelyard.ledger.records import SCHEMA, START, Head, RecordType, identity
+from modelyard.ledger.signing import Signer
 
 Entry = Mapping[str, Any]
 
@@ -39,12 +40,17 @@ class Appended:
 
 
 def append(
-    place: Place, chain: ChainName, entries: Sequence[Entry], known: Head = START, cluster: str = ""
+    place: Place,
+    chain: ChainName,
+    entries: Sequence[Entry],
+    known: Head = START,
+    cluster: str = "",
+    signer: Signer | None = None,
 ) -> Appended:
     """Append those of the entries that are not in the chain yet; return when all are there, durably.
 
     `known` is the last record that the Model's status knows to be appended; no entry may lie before it. `cluster` is
-    who appends, when that is not who began the chain.
+    who appends, when that is not who began the chain. With a `signer` each record is signed.
     """
     writer = cluster or chain.cluster
     known_record, tail = _tail(place, chain, known)
@@ -61,7 +67,8 @@ def append(
                 f"append to {chain}: cluster {owner!r} has taken this chain over; cluster {writer!r} appends no more"
             )
         owner = writer
-        head = there[key] = _create(place, chain, _sealed(entry, chain, head, writer), head.number + 1)
+        raw = _sealed(entry, chain, head, writer, signer)
+        head = there[key] = _create(place, chain, raw, head.number + 1)
     foreign = tuple(sealed for sealed in tail if identity(sealed.document) not in ours)
     return Appended(head, tuple(there[key] for key in ours), foreign)
 
@@ -92,10 +99,11 @@ def _create(place: Place, chain: ChainName, raw: bytes, number: int) -> Head:
     return sealed.head
 
 
-def _sealed(entry: Entry, chain: ChainName, head: Head, cluster: str) -> bytes:
+def _sealed(entry: Entry, chain: ChainName, head: Head, cluster: str, signer: Signer | None) -> bytes:
     """The bytes of the record that follows the head."""
     seal = {
         "schema": SCHEMA, "cluster": cluster, "namespace": chain.namespace, "model": chain.model,
         "number": head.number + 1, "previous": head.sha256,
     }  # fmt: skip
-    return canonical({**entry, **seal})
+    record = {**entry, **seal}
+    return signer.signed(record) if signer else canonical(record)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelyard import decide
 from modelyard.kube.login import LoginError
+from modelyard.ledger.errors import LedgerError
 from modelyard.runtime import logs
 from modelyard.runtime.app import Brain, run
 from modelyard.runtime.config import DEFAULT_PATH, Config, ConfigError
@@ -30,6 +31,9 @@ def main(brain: Brain | None = None) -> int:
         asyncio.run(run(config, brain or Brain(decide.decide, decide.settled, decide.settled_and_told)))
     except LoginError as error:
         log.error("no access to a cluster", extra=logs.fields(error=str(error)))
+        return 1
+    except LedgerError as error:
+        log.error("the ledger cannot be used", extra=logs.fields(error=str(error)))
         return 1
     except Exception:
         log.exception("operator cannot go on, leaving")

@@ -28,6 +28,7 @@ from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
 from modelyard.kube.kinds import KINDS, OBSERVED
 from modelyard.ledger.place import open_place
+from modelyard.ledger.signing import Signer
 from modelyard.observe.cache import Cache
 from modelyard.observe.canary import Canary
 from modelyard.observe.keys import Key
@@ -38,6 +39,7 @@ from modelyard.runtime.callers import Callers
 from modelyard.runtime.clock import WatchedClock
 from modelyard.runtime.config import Config, Ledger
 from modelyard.runtime.feed import Feed
+from modelyard.runtime.head_notes import HeadNotes
 from modelyard.runtime.lease import Lease, LeaseLostError
 from modelyard.runtime.ledger_service import LedgerService
 from modelyard.runtime.logs import fields
@@ -104,8 +106,10 @@ class Operator:
             clock=time.monotonic,
         )
         events = EventPublisher(client, instance=config.identity, clock=_now)
-        self._recorder = self._open_ledger(config.ledger, metrics) if config.ledger else None
-        self._ledger_service = self._serve_ledger(config.ledger, client, metrics) if config.ledger else None
+        ledger, signer = config.ledger, config.ledger.signer() if config.ledger else None
+        self._recorder = self._open_ledger(ledger, signer, metrics) if ledger else None
+        self._head_notes = self._note_heads(ledger, signer) if ledger and signer else None
+        self._ledger_service = self._serve_ledger(ledger, client, metrics) if ledger else None
         self._reconciler = Reconciler(
             Parts(
                 cache=self._cache,
@@ -129,15 +133,26 @@ class Operator:
         )
         self._show_state_to(metrics)
 
-    def _open_ledger(self, settings: Ledger, metrics: Metrics) -> Recorder:
+    def _open_ledger(self, settings: Ledger, signer: Signer | None, metrics: Metrics) -> Recorder:
         return Recorder(
             open_place(settings.as_opened()),
             self._config.cluster_name,
             recover_from=settings.recover_from,
+            signer=signer,
             cache=self._cache,
             wake=self._queue.add,
             fence=self._leave_unless_leading,
             metrics=metrics,
+            clock=_now,
+        )
+
+    def _note_heads(self, settings: Ledger, signer: Signer) -> HeadNotes:
+        return HeadNotes(
+            open_place(settings.as_opened()),
+            self._config.cluster_name,
+            signer,
+            cache=self._cache,
+            fence=self._leave_unless_leading,
             clock=_now,
         )
 
@@ -192,6 +207,8 @@ class Operator:
         self._workers += [self._start(self._reconciler.work()) for _ in range(self._config.workers)]
         if self._recorder:
             self._workers += [self._start(self._recorder.work()) for _ in range(recorder.WORKERS)]
+        if self._head_notes:
+            self._tasks.append(self._start(self._head_notes.work()))
         try:
             await self._lease.hold()
         except LeaseLostError as lost:

@@ -15,8 +15,10 @@ from pydantic_core import PydanticCustomError
 
 from modelyard.decide import snapshot
 from modelyard.ledger import place
+from modelyard.ledger.errors import KeyFileError
 from modelyard.ledger.layout import CLUSTER_RULE, SAFE
 from modelyard.ledger.place import LedgerSettings
+from modelyard.ledger.signing import Signer, load_signer
 from modelyard.storage.settings import StorageSettings
 
 DEFAULT_PATH = Path("/etc/modelyard/config.json")
@@ -71,6 +73,15 @@ class Ledger(_Settings):
     """File with the Ed25519 private key (PEM) by which records are signed; empty: they are not."""
     serve_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Where those read who have no rights in the store, over HTTPS; 0 takes any free port, None serves nobody."""
+
+    def signer(self) -> Signer | None:
+        """Whoever signs the records; KeyFileError when the key cannot be used."""
+        if not self.signing_key:
+            return None
+        try:
+            return load_signer(Path(self.signing_key).read_bytes(), self.signing_key)
+        except OSError as error:
+            raise KeyFileError(f"read signing key {self.signing_key}: {error.strerror}") from error
 
     def as_opened(self) -> LedgerSettings:
         """The same, for whoever opens the place."""

@@ -31,6 +31,7 @@ from modelyard.ledger.place import Place, prepare
 from modelyard.ledger.recalling import recall
 from modelyard.ledger.records import START, Entry, Head, RecordType
 from modelyard.ledger.segments import compact
+from modelyard.ledger.signing import Signer
 from modelyard.ledger.writing import Appended, append
 from modelyard.observe.cache import Cache
 from modelyard.observe.keys import Key
@@ -86,6 +87,7 @@ class Recorder:
         cluster: str,
         *,
         recover_from: Sequence[str] = (),
+        signer: Signer | None = None,
         cache: Cache,
         wake: Callable[[Key], None],
         fence: Callable[[], None],
@@ -96,6 +98,7 @@ class Recorder:
         self._place = place
         self._cluster = cluster
         self._recover_from = recover_from
+        self._signer = signer
         self._cache = cache
         self._wake = wake
         self._fence = fence
@@ -211,7 +214,7 @@ class Recorder:
         if not self._prepared:
             prepare(self._place)
             self._prepared = True
-        done = append(self._place, chain, entries, head, self._cluster)
+        done = append(self._place, chain, entries, head, self._cluster, self._signer)
         try:
             compact(self._place, chain, done.head.number, after=head.number)
         except LedgerError as error:  # slower to read, and nothing else

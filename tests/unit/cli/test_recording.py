@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from modelyard.cli.main import main
+from modelyard.ledger.heads import note
 from modelyard.ledger.layout import ChainName
 from modelyard.ledger.place import LedgerSettings, open_place, prepare
+from modelyard.ledger.signing import Signer
 from modelyard.ledger.writing import append
 
 Obj = dict[str, Any]
@@ -133,3 +138,22 @@ def test_an_export_can_be_checked_with_a_hash_alone(ledger: Path, capfdbinary: A
     assert main(["ledger", "export", "risk/fraud"]) == 0
     first, second = capfdbinary.readouterr().out.splitlines()
     assert json.loads(second)["previous"] == "sha256:" + hashlib.sha256(first).hexdigest()
+
+
+def test_a_signed_ledger_is_verified_with_a_key(ledger: Path, tmp_path: Path, capsys: Any) -> None:
+    private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "public.pem").write_bytes(pem)
+    with_key = ["ledger", "verify", "risk/fraud", "--key", str(tmp_path / "public.pem")]
+    assert main(with_key) == 1
+    assert "record 1: Unsigned: neither record 1 nor any after it is signed" in capsys.readouterr().err
+    place, chain = open_place(LedgerSettings(f"file://{ledger}")), ChainName("prod", "risk", "fraud")
+    head = append(place, chain, [promoted(16, "8")], append(place, chain, []).head, signer=Signer(private)).head
+    assert main(with_key) == 0
+    assert capsys.readouterr().out.strip().endswith("; signed; no signed head")
+    note(place, chain, head, datetime(2025, 11, 17, 3, tzinfo=UTC), Signer(private))
+    assert main(with_key) == 0
+    assert capsys.readouterr().out.strip().endswith("; signed; last signed head: record 3, 2025-11-17T03:00:00Z")
+    (tmp_path / "public.pem").write_text("nonsense")
+    assert main(with_key) == 1
+    assert "no public key in PEM" in capsys.readouterr().err
