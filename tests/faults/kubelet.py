@@ -56,7 +56,7 @@ class Kubelet:
     """A thread that watches the pods of a namespace, and has them on the node.
 
     A gate's pod says what `answers` has for it, and otherwise that all is well; one in `evictions` is taken away once.
-    A server of the image BROKEN runs and never gets ready.
+    A server of the image BROKEN never gets ready: its bytes are not the pinned ones, or it has none and just does not.
     """
 
     def __init__(self, api: Api, namespace: str, node: str) -> None:
@@ -113,12 +113,23 @@ class Kubelet:
             return _ended(pod, self.answers.get((model, gate), ALL_WELL))
         if _label(pod, "job"):
             return _ended(pod, _found(pod))
-        return _serving(pod, ready=all(container["image"] != BROKEN for container in pod["spec"]["containers"]))
+        if all(container["image"] != BROKEN for container in pod["spec"]["containers"]):
+            return _serving(pod, ready=True)
+        return _not_fetched(pod) if pod["spec"].get("initContainers") else _serving(pod, ready=False)
 
 
 def _serving(pod: dict[str, Any], *, ready: bool) -> dict[str, Any]:
     status = _status(pod, {"running": {"startedAt": _now()}}, "Running", ready=ready)
     return {**status, "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}
+
+
+def _not_fetched(pod: dict[str, Any]) -> dict[str, Any]:
+    now = _now()
+    error = {"reason": "DigestMismatch", "message": "other bytes than the pinned ones", "transient": False}
+    how = {"exitCode": 1, "startedAt": now, "finishedAt": now, "message": json.dumps({"error": error})}
+    status = _status(pod, {"waiting": {"reason": "PodInitializing"}}, "Pending", ready=False)
+    fetching = [_container(c, {"terminated": how}, ready=False) for c in pod["spec"]["initContainers"]]
+    return {**status, "podIP": "192.0.2.1", "initContainerStatuses": fetching}
 
 
 def _ended(pod: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def _restore(story: Story) -> None:
 def _delete_another(story: Story) -> None:
     """One that is on its way, and one that stands by."""
     story.ask("3", verified=True)
+    story.waits(lambda: story.step_of("3"), "its request is known")
     story.yard.delete("ModelVersion", story.name_of("3"))
     story.yard.delete("ModelVersion", story.name_of("1"))
     story.waits(lambda: [v for v, _ in story.end()["stages"][0]["open"]] == ["2"], "nobody asks for others any more")
