@@ -174,7 +174,8 @@ LEDGER = "clusterName=west,ledger.url=s3://records/x,ledger.secretName=ledger-s3
 
 
 def test_a_ledger_is_reached(helm: Helm) -> None:
-    objects = helm.render(f"--set={LEDGER},ledger.retention.mode=Compliance,ledger.retention.days=3650")
+    locked = "ledger.retention.mode=Compliance,ledger.retention.days=3650"
+    objects = helm.render(f"--set={LEDGER},{locked},ledger.recoverFrom={{east}}")
     assert config(objects)["ledger"] == {
         "url": "s3://records/x",
         "endpoint": "",
@@ -182,6 +183,7 @@ def test_a_ledger_is_reached(helm: Helm) -> None:
         "caBundle": "",
         "forcePathStyle": None,
         "retention": {"mode": "Compliance", "days": 3650},
+        "recoverFrom": ["east"],
         "servePort": 8443,
         "signingKey": "",
     }

@@ -49,6 +49,8 @@ def append(
 ) -> Appended:
     """Append those of the entries that are not in the chain yet; return when all are there, durably.
 
+    Without entries it only looks what came after `known`.
+
     `known` is the last record that the Model's status knows to be appended; no entry may lie before it. `cluster` is
     who appends, when that is not who began the chain. With a `signer` each record is signed.
     """
@@ -59,13 +61,16 @@ def append(
     head = last.head if last else known
     there = {identity(sealed.document): sealed.head for sealed in tail}
     ours = [identity(entry) for entry in entries]
+    adopted = AdoptedError(
+        f"append to {chain}: cluster {owner!r} has taken this chain over; cluster {writer!r} appends no more"
+    )
+    if not entries and owner != writer:
+        raise adopted
     for key, entry in zip(ours, entries, strict=True):
         if key in there:
             continue
         if owner != writer and entry.get("type") != RecordType.ADOPTED:
-            raise AdoptedError(
-                f"append to {chain}: cluster {owner!r} has taken this chain over; cluster {writer!r} appends no more"
-            )
+            raise adopted
         owner = writer
         raw = _sealed(entry, chain, head, writer, signer)
         head = there[key] = _create(place, chain, raw, head.number + 1)

@@ -62,6 +62,8 @@ class _Progress:
     """What the chain tells, once somebody asked."""
     reason: str = ""
     problem: str = ""
+    compared: bool = False
+    """Whether this process has looked if the chain ends where the status says."""
     pauses: bool = False
     """Whether the last attempt failed and the next one is due later, whatever else happens."""
 
@@ -71,6 +73,12 @@ class _Progress:
         conditions = ((model or {}).get("status") or {}).get("conditions") or ()
         found = (c for c in conditions if (c["type"], c["reason"]) == ("LedgerSynced", AdoptedError.reason))
         return next((cls(reason=c["reason"], problem=c["message"]) for c in found), cls())
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to append, or to compare with."""
+        number = (self.status.get("ledger") or {}).get("number")
+        return bool(self.waiting or (number and not self.compared))
 
     @property
     def waiting(self) -> int:
@@ -136,7 +144,7 @@ class Recorder:
                 known.uid, known.status = model["metadata"]["uid"], model.get("status") or {}
                 standing = {item["ordinal"] for item in _items(known.status)}
                 known.appended = {n: head for n, head in known.appended.items() if n in standing}
-        if known and not known.pauses and (known.waiting or key in self._asked or _is_gone(model, known)):
+        if known and not known.pauses and (known.is_due or key in self._asked or _is_gone(model, known)):
             self._queue.add(key)
 
     async def work(self) -> None:
@@ -179,7 +187,7 @@ class Recorder:
             entries.append(self._farewell(known))
         if again_at is not None and not gone:
             self._queue.add_later(key, (again_at - self._clock()).total_seconds())
-        if entries:
+        if entries or (known.is_due and not known.waiting):
             self._fence()
             chain = self._chain(key, known)
             done = await self._in_thread(partial(self._append_now, chain, entries, _last_known(known, items)))
@@ -188,7 +196,11 @@ class Recorder:
 
     async def _recall(self, key: Key, known: _Progress) -> None:
         """Read what the chain tells of the Model."""
-        found = await self._in_thread(partial(recall, self._place, self._chain(key, known), self._recover_from))
+        own = ChainName(self._cluster, key.namespace, key.model)
+        taken = (known.status.get("ledger") or {}).get("chain", "")
+        # Who has a status takes nothing over: two clusters that are told to recover from each other would never stop.
+        recover_from = () if known.status.get("stages") else self._recover_from
+        found = await self._in_thread(partial(recall, self._place, own, recover_from, taken))
         known.memory, known.reason, known.problem = found, "", ""
         self._asked.discard(key)
         self._queue.succeeded(key)
@@ -222,19 +234,21 @@ class Recorder:
         return done
 
     def _succeeded(self, key: Key, known: _Progress, new: Sequence[outbox.Item], done: Appended) -> None:
-        was_full = known.waiting >= outbox.PATIENT_LIMIT
+        was_full, had_problem = known.waiting >= outbox.PATIENT_LIMIT, bool(known.problem)
+        known.compared = True
         known.appended |= {item["ordinal"]: head for item, head in zip(new, done.heads, strict=False)}
         known.reason = known.problem = ""
         self._queue.succeeded(key)
         self._metrics.ledger_records.labels("appended").inc(len(done.heads))
         where = fields(namespace=key.namespace, model=key.model, records=len(done.heads), number=done.head.number)
-        log.info("recorded", extra=where)
+        log.log(logging.INFO if done.heads else logging.DEBUG, "recorded", extra=where)
         if done.foreign:  # the status is older than what happened: restored from a backup, or taken over meanwhile
             self._asked.add(key)
             self._queue.add(key)
         if was_full:  # what had to wait where it was may be left out of the next snapshot otherwise
             self._cache.show_all(key)
-        self._wake(key)
+        if done.heads or had_problem:
+            self._wake(key)
 
     def _failed(self, key: Key, known: _Progress, error: LedgerError) -> None:
         self._metrics.ledger_records.labels("failed").inc()

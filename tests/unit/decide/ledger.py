@@ -38,7 +38,8 @@ class Ledger:
         self._appended: dict[int, tuple[int, str]] = {}
         self._reason = self._problem = ""
         self._memory: Memory | None = None
-        self._served = False
+        self._compared = self._served = False
+        self._taken = ""
 
     def go_down(self) -> None:
         """The store cannot be reached."""
@@ -60,12 +61,14 @@ class Ledger:
         if self._served and not serves:
             self._memory = None  # what was read is from before the status was lost
         self._served = serves
+        self._taken = str((model or {}).get("status", {}).get("ledger", {}).get("chain", ""))
         return LedgerSeen("9.9", self._cluster, dict(self._appended), self._reason, self._problem, self._memory)
 
     def recall(self) -> None:
         """Read the chain, because a decision asks for it."""
         with self._problems():
-            self._memory = recall(self.place, replace(FRAUD, cluster=self._cluster), self._recover_from)
+            recover_from = () if self._served else self._recover_from
+            self._memory = recall(self.place, replace(FRAUD, cluster=self._cluster), recover_from, self._taken)
 
     @contextmanager
     def _problems(self) -> Iterator[None]:
@@ -79,13 +82,14 @@ class Ledger:
         """Append what may be appended."""
         status = (model or {}).get("status") or {}
         items, _ = outbox.ready(status, now)
-        if self.stopped or not items:
+        known = status.get("ledger") or {}
+        if self.stopped or not (items or (known.get("number") and not self._compared)):
             return
-        known = status["ledger"]
         head = Head(known["number"], known["sha256"]) if known["number"] else START
         chain = replace(FRAUD, cluster=known.get("chain") or self._cluster)
         with self._problems():
             done = append(self.place, chain, [item["entry"] for item in items], head, self._cluster)
+            self._compared = True
             self._appended = {i["ordinal"]: (h.number, h.sha256) for i, h in zip(items, done.heads, strict=True)}
             if done.foreign:
                 self.recall()

@@ -157,7 +157,7 @@ def test_whatever_happens_every_move_is_told_once(life: list[tuple[str, str]]) -
     cluster = cluster_with_ledger(stages=[policy])
     cluster.admission = True
     for number, (act, version) in enumerate(life):
-        _act(cluster, number, act, version)
+        live(cluster, number, act, version)
         cluster.settle(20)
     ledger_of(cluster).come_back()
     cluster.settle(100)
@@ -172,7 +172,7 @@ def test_whatever_happens_every_move_is_told_once(life: list[tuple[str, str]]) -
     assert synced(cluster) == ("True", "Synced")
 
 
-def _act(cluster: Cluster, number: int, act: str, version: str) -> None:
+def live(cluster: Cluster, number: int, act: str, version: str) -> None:
     known = ("ModelVersion", f"fraud-{version}") in cluster.objects
     match act:
         case "promote":
@@ -190,7 +190,8 @@ def _act(cluster: Cluster, number: int, act: str, version: str) -> None:
         case "rollback":
             cluster.rollback(f"rollback-{number}")
         case "suspend":
-            suspended = status(cluster)["stages"][0].get("suspended", False) if "status" in _model(cluster) else False
+            [known_stage] = _model(cluster).get("status", {}).get("stages", [{}])
+            suspended = known_stage.get("suspended", False)
             cluster.model(stages=[{"name": "production", "suspend": not suspended}])
         case "down":
             ledger_of(cluster).go_down()

@@ -4,13 +4,16 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
 
+from modelyard.decide.requests import IN_VAIN
 from modelyard.ledger.reading import walk
 from modelyard.ledger.records import Head
 from modelyard.ledger.writing import append
+from tests.tries import tries
 from tests.unit.decide.ledger import FRAUD, Ledger
 from tests.unit.decide.simulation import SERVER, Cluster
-from tests.unit.decide.test_outbox import cluster_with_ledger, ledger_of, record, status, synced
+from tests.unit.decide.test_outbox import LIVES, cluster_with_ledger, ledger_of, live, record, status, synced
 
 QUALITY = {"name": "quality", "checks": ["candidate.ok == 1"], "job": {"template": SERVER}}
 GATED = [{"name": "staging"}, {"name": "production", "gates": [QUALITY], "approvals": {"required": 1}}]
@@ -270,6 +273,26 @@ def test_the_line_of_the_model() -> None:
         assert new.live() == version
 
 
+@tries(15)
+@given(life=LIVES)
+def test_whatever_happened_it_goes_on_there(life: list[tuple[str, str]]) -> None:
+    """Users, a store that comes and goes, a process that is started anew; and then the cluster is gone."""
+    old = cluster_with_ledger()
+    for number, (act, version) in enumerate(life):
+        live(old, number, act, version)
+        old.settle(20)
+    ledger_of(old).come_back()
+    old.settle(100)
+    new = sync(old, elsewhere(old))
+    assert pointers(new) == pointers(old)
+    assert new.live() == old.live()
+    versions = [name.removeprefix("fraud-") for kind, name in old.objects if kind == "ModelVersion"]
+    ends = {version: old.request(version)[0] for version in versions if old.request(version)[0] in IN_VAIN}
+    assert {version: new.request(version)[0] for version in ends} == ends
+    assert stage(new).get("rollbackTarget", {}).get("version") == stage(old).get("rollbackTarget", {}).get("version")
+    assert ledger_of(new).is_intact()
+
+
 def test_nothing_moves_until_the_ledger_was_read() -> None:
     cluster = promote(cluster_with_ledger(), "1", "2")
     ledger_of(cluster).go_down()
@@ -294,8 +317,6 @@ def test_nothing_moves_until_the_ledger_was_read() -> None:
 def test_a_backup_that_is_older_than_the_ledger(with_status: bool) -> None:
     """All as it was before the last promotion: it serves on until what the ledger has is ready."""
     cluster = promote(cluster_with_ledger(), "1", "2")
-    cluster.version("4", None)
-    cluster.settle(20)
     backup = copy.deepcopy(cluster.objects)
     promote(cluster, "3")
     after = pointers(cluster)
@@ -305,7 +326,6 @@ def test_a_backup_that_is_older_than_the_ledger(with_status: bool) -> None:
         cluster.wipe_status("Model", "fraud")
     cluster.pointed.clear()
     cluster.slow = True
-    cluster.version("4", None, annotations={"touched": "1"}, description="the first record since")
     cluster.settle(20)
     assert pointers(cluster) == after
     assert cluster.live() == "2"

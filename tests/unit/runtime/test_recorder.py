@@ -8,6 +8,7 @@ from typing import Any
 
 from modelyard.ledger.errors import PlaceError
 from modelyard.ledger.layout import ChainName
+from modelyard.ledger.memory import Memory
 from modelyard.ledger.place import MARKER
 from modelyard.ledger.reading import checked, walk
 from modelyard.ledger.records import Record
@@ -40,8 +41,9 @@ class Inline(Executor):
 class Desk:
     """A recorder with everything around it."""
 
-    def __init__(self) -> None:
-        self.place = MemoryPlace()
+    def __init__(self, place: MemoryPlace | None = None, cluster: str = "prod", *recover_from: str) -> None:
+        self.place = place or MemoryPlace()
+        self.cluster, self.recover_from = cluster, recover_from
         self.cache = Cache(settled=is_settled, slots=Slots(1), clock=self._seconds)
         self.metrics = Metrics()
         self.woken: list[float] = []
@@ -52,19 +54,36 @@ class Desk:
     def started(self) -> Recorder:
         """The recorder of a process that was just started."""
         self.recorder = Recorder(
-            self.place, "prod", cache=self.cache, wake=lambda key: self.woken.append(self._seconds()),
-            fence=self._fence, metrics=self.metrics, clock=self.now, threads=Inline(),
+            self.place, self.cluster, recover_from=self.recover_from, cache=self.cache,
+            wake=lambda key: self.woken.append(self._seconds()), fence=self._fence, metrics=self.metrics, clock=self.now, threads=Inline(),
         )  # fmt: skip
         return self.recorder
 
-    def see(self, *items: dict[str, Any], uid: str = "", **ledger: Any) -> None:
+    def see(
+        self, *items: dict[str, Any], uid: str = "", stages: list[dict[str, Any]] | None = None, **ledger: Any
+    ) -> None:
         """The Model is written with this outbox, and a turn ends."""
         self._version += 1
         obj = model("fraud", 100 + self._version)
         obj["metadata"]["uid"] = uid or obj["metadata"]["uid"]
-        obj["status"] = {"ledger": {"number": 0, "sha256": "", "count": 9, **ledger, "outbox": list(items)}}
+        written = {"number": 0, "sha256": "", "count": 9, **ledger, "outbox": list(items)}
+        obj["status"] = {"stages": stages or [], "ledger": written}
         self.cache.put(obj)
         self.recorder.look(FRAUD)
+
+    def ask(self, status: dict[str, Any] | None = None) -> None:
+        """A decision on the Model as it is, or with that status, wants to know what the ledger has."""
+        obj = self.cache.holding(FRAUD).model
+        if obj is None or status is not None:
+            self._version += 1
+            obj = model("fraud", 100 + self._version) | {"status": status or {}}
+            self.cache.put(obj)
+        self.recorder.ask(FRAUD)
+        self.recorder.look(FRAUD)
+
+    @property
+    def memory(self) -> Memory | None:
+        return self.recorder.seen(FRAUD, self.cache.holding(FRAUD).model).memory
 
     def delete(self) -> None:
         held = self.cache.holding(FRAUD).model
@@ -244,3 +263,134 @@ def test_a_model_made_anew_before_anybody_looked() -> None:
         assert desk.appended == [1]
 
     assert [record.type for record in desk(scenario).records] == ["Approved", "Deleted", "Registered"]
+
+
+def promoted(ordinal: int, version: str) -> dict[str, Any]:
+    at = f"2026-01-01T00:00:{ordinal:02}Z"
+    to = {"version": version, "digest": "sha256:1", "revision": f"r{version}"}
+    return item(ordinal, type="Promoted", stage="production", sequence=ordinal, to=to, effectiveAt=at)
+
+
+def serves(memory: Memory | None) -> str:
+    assert memory
+    move = memory.stages["production"].move
+    assert move
+    assert move.to
+    return move.to.version
+
+
+def test_what_the_chain_tells_is_read_when_a_decision_asks() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(promoted(1, "1"))
+        await desk.work_for(1)
+        assert desk.memory is None
+        desk.started()
+        desk.ask({})
+        await desk.work_for(1)
+        assert serves(desk.memory) == "1"
+        assert len(desk.woken) == 2
+        read = desk.place.reads
+        await desk.work_for(10)
+        assert desk.place.reads == read
+
+    desk(scenario)
+
+
+def test_a_model_without_records_is_told_so() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.ask({})
+        await desk.work_for(1)
+        assert desk.memory == Memory(chain="prod")
+        assert desk.place.creates == 0
+
+    desk(scenario)
+
+
+def test_what_cannot_be_read_is_said_and_tried_again() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.place.before = refuse
+        desk.ask({})
+        await desk.work_for(5)
+        assert (desk.memory, desk.problem) == (None, ("LedgerUnavailable", "read: connection refused"))
+        assert len(desk.woken) == 1
+        desk.place.calm()
+        await desk.work_for(LONGEST_PAUSE * 1.3)
+        assert (desk.memory, desk.problem) == (Memory(chain="prod"), ("", ""))
+
+    desk(scenario)
+
+
+def refuse(verb: str, name: str) -> None:
+    raise PlaceError("read: connection refused", transient=True)
+
+
+def test_what_was_read_before_the_status_was_lost_is_read_again() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.ask({})
+        await desk.work_for(1)
+        desk.see(promoted(1, "1"), stages=[{"name": "production"}])
+        await desk.work_for(1)
+        desk.ask({"stages": [{"name": "production"}]})
+        await desk.work_for(1)
+        assert serves(desk.memory) == "1"
+        stale = model("fraud", 999) | {"status": {}}
+        assert desk.recorder.seen(FRAUD, stale).memory is None
+
+    desk(scenario)
+
+
+def test_a_namesake_reads_nothing_before_its_predecessor_is_told_of() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(promoted(1, "1"))
+        await desk.work_for(1)
+        held = desk.cache.holding(FRAUD).model
+        assert held
+        desk.cache.remove(held)
+        another = model("fraud", 998)
+        another["metadata"]["uid"] = "another"
+        desk.cache.put(another)
+        desk.recorder.ask(FRAUD)
+        desk.recorder.look(FRAUD)
+        await desk.work_for(1)
+        assert desk.memory
+        assert (desk.memory.head.number, dict(desk.memory.stages)) == (2, {})
+
+    desk(scenario)
+
+
+def test_a_status_from_a_backup_is_told_what_came_after_it() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(promoted(1, "1"), promoted(2, "2"))
+        await desk.work_for(1)
+        first = desk.recorder.seen(FRAUD, desk.cache.holding(FRAUD).model).appended[1]
+        desk.started()
+        desk.see(number=first[0], sha256=first[1])
+        await desk.work_for(1)
+        assert serves(desk.memory) == "2"
+        assert desk.appended == []
+
+    desk(scenario)
+
+
+def test_another_cluster_takes_the_chain_over() -> None:
+    async def scenario(old: Desk) -> None:
+        old.see(promoted(1, "1"))
+        await old.work_for(1)
+        head = old.recorder.seen(FRAUD, old.cache.holding(FRAUD).model).appended[1]
+        new = Desk(old.place, "new", "prod")
+        new.ask({})
+        await new.work_for(1)
+        assert serves(new.memory) == "1"
+        new.see(item(2, type="Adopted"), number=head[0], sha256=head[1], chain="prod")
+        await new.work_for(1)
+        old.see(item(2), number=head[0], sha256=head[1])
+        await old.work_for(1)
+        assert old.problem[0] == "ChainAdopted"
+        old.started()
+        old.see(number=head[0], sha256=head[1])
+        await old.work_for(1)
+        assert old.problem[0] == "ChainAdopted"
+        old.delete()
+        await old.work_for(100)
+
+    assert [record.cluster for record in desk(scenario).records] == ["prod", "new"]
