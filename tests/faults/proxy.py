@@ -202,9 +202,9 @@ class Proxy:
     async def _watch(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         async with self._ask(call) as upstream:
             response = web.StreamResponse(status=upstream.status, headers={"Content-Type": "application/json"})
-            await response.prepare(request)
             lines = _Lines(upstream.content)
             with suppress(aiohttp.ClientError, ConnectionError):  # one of the two sides went away
+                await response.prepare(request)
                 while not lines.ended:
                     faults = self.faults
                     part = _Part(lines, lambda faults=faults: self.faults is faults)  # type: ignore[misc]

@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench.sightings import Api
 from tests.definitions import define, new_group, undefine
+from tests.faults.access import KeptOpen
 from tests.faults.faults import Counted, StopAfter
 from tests.faults.kubelet import Kubelet, a_node
 from tests.faults.ledger import Ledger, a_store
@@ -160,7 +160,7 @@ class Ground:
 @contextmanager
 def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
     """So many lanes with an operator each, on the cluster of the tests."""
-    kube, api, group = Kube.connect(), Api(), new_group()
+    kube, api, group = Kube.connect(), KeptOpen(), new_group()
     free: queue.Queue[Yard] = queue.Queue()
     with ExitStack() as stack:
         define(kube, group)

@@ -1,6 +1,7 @@
 """Carrying out a Plan: the only code that changes the cluster.
 
-    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, nothing else happens
+    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, nothing else happens.
+                      A Plan without one is compared with the Model as it is now
     2. the switch     Services, one after another: a request must not meet a pointer that its Service does not follow
     3. the rest       objects, then statuses; writes to different objects at the same time
     4. the Events     tell after the write
@@ -104,10 +105,17 @@ class Executor:
         self._world = world
         self._fence = fence
 
-    async def execute(self, namespace: str, model: str, plan: Plan) -> Sequence[ReplaceStatus]:
-        """Write what the Plan says, for the Model of that name; return the statuses left for the next turn."""
+    async def execute(
+        self, namespace: str, model: str, plan: Plan, decided_on: Obj | None = None
+    ) -> Sequence[ReplaceStatus]:
+        """Write what the Plan says, for the Model of that name; return the statuses left for the next turn.
+
+        `decided_on`: the Model as the decision saw it.
+        """
         if plan.commit is not None:
             await self._commit(namespace, plan.commit)
+        elif plan.actions and decided_on is not None:
+            await self._compare(namespace, decided_on)
         errors: list[KubeError] = []
         now, left = _this_turn(plan.actions)
         for phase, actions in _phases(now):
@@ -130,6 +138,17 @@ class Executor:
             # The watch may not have brought the newer Model yet: without it the next turn would end the same way.
             self._world.wrote(await self._writer.get(MODEL, namespace, commit.name))
             raise StaleError(str(stale)) from stale
+
+    async def _compare(self, namespace: str, decided_on: Obj) -> None:
+        """Without a commit, nothing would tell that the pointer has moved on since the cache last heard of it.
+
+        It lags far behind after a silent watch, or when this process has taken over from one that led meanwhile.
+        """
+        metadata = decided_on["metadata"]
+        present = await self._writer.get(MODEL, namespace, metadata["name"])
+        if present["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
+            self._world.wrote(present)
+            raise StaleError(f"Model {namespace}/{metadata['name']} was written since it was decided on")
 
     async def _attempt(self, namespace: str, model: str, actions: Sequence[Action]) -> list[KubeError]:
         room = asyncio.Semaphore(AT_ONCE)
@@ -182,12 +201,13 @@ class Executor:
         manifest = _placed(action.manifest, namespace)
         known = self._world.known(manifest["kind"], namespace, manifest["metadata"]["name"])
         if known is not None:
-            # Without its uid an object deleted meanwhile would be made again, and a stranger's be taken over.
-            manifest["metadata"]["uid"] = known["metadata"]["uid"]
+            # Without its uid an object deleted meanwhile would be made again, and a stranger's be taken over. Without
+            # its resourceVersion a write that was long on its way would turn back what was written since.
+            manifest["metadata"] |= {name: known["metadata"][name] for name in ("uid", "resourceVersion")}
         try:
             self._world.wrote(await self._writer.apply(manifest))
-        except ConflictError as error:
-            self._world.absent(error)
+        except ConflictError:
+            self._world.wrote(await self._writer.get(KINDS[manifest["kind"]], namespace, manifest["metadata"]["name"]))
 
     async def _replace_status(self, namespace: str, action: ReplaceStatus) -> None:
         """Write the status of the object with that uid, whatever else of it is written at the same time.

@@ -111,6 +111,10 @@ class Cache:
             return ()
         return self._forget(address)
 
+    def is_buried(self, uid: str) -> bool:
+        """Whether the object with that uid was seen to go, not long ago."""
+        return uid in self._tombstones
+
     def get(self, address: Address) -> Obj | None:
         """The last known state of an object."""
         return self._objects.get(address)

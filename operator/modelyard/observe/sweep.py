@@ -7,10 +7,12 @@ sweep reads metadata only, and whole objects only where the cache is behind.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from modelyard.kube.client import Client, Page
 from modelyard.kube.errors import NotFoundError
-from modelyard.kube.kinds import OBSERVED, Kind
+from modelyard.kube.kinds import MODEL_VERSION, OBSERVED, Kind
+from modelyard.observe.behind import doubtful
 from modelyard.observe.cache import Cache, address_of, version_of
 from modelyard.observe.canary import Canary
 from modelyard.observe.keys import Key
@@ -51,6 +53,12 @@ class Sweeper:
             for page in pages:
                 await self._catch_up(kind, page)
         self._cache.prune()
+
+    async def make_sure(self, key: Key) -> None:
+        """Read those versions one by one that are not to be taken for gone only because the cache lags behind."""
+        for name in sorted(set(doubtful(self._cache, key))):
+            with suppress(NotFoundError):
+                self._cache.put(await self._client.get(MODEL_VERSION, key.namespace, name))
 
     async def _is_served(self, kind: Kind) -> bool:
         try:

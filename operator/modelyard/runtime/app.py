@@ -122,6 +122,7 @@ class Operator:
                 settings=config.as_decided_on(),
                 metrics=metrics,
                 clock=_now,
+                make_sure=self._sweeper.make_sure,
                 recorder=self._recorder,
             )
         )

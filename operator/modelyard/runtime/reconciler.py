@@ -7,7 +7,7 @@ decision finds nothing to do.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -56,6 +56,8 @@ class Parts:
     settings: Settings
     metrics: Metrics
     clock: Callable[[], datetime]
+    make_sure: Callable[[Key], Awaitable[None]]
+    """Reads anew, before a decision, what the cache seems to lag behind with."""
     recorder: Recorder | None = None
     """None when no ledger is configured."""
 
@@ -113,6 +115,7 @@ class Reconciler:
 
     async def _decide_and_execute(self, key: Key) -> Plan:
         parts = self._parts
+        await parts.make_sure(key)
         now = parts.clock()
         snapshot = take_snapshot(parts.cache, parts.slots, parts.settings, key, now)
         if parts.recorder:
@@ -134,7 +137,7 @@ class Reconciler:
 
     async def _execute(self, key: Key, snapshot: Snapshot, plan: Plan) -> None:
         try:
-            left = await self._parts.executor.execute(key.namespace, key.model, plan)
+            left = await self._parts.executor.execute(key.namespace, key.model, plan, snapshot.model)
         except WritesFailedError:  # the commit and the Events are done nevertheless
             self._tell(key, snapshot, plan)
             raise

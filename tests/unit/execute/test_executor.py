@@ -228,6 +228,28 @@ async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench:
     assert bench.world.reports == [("conflict", "fraud", "Service", "fraud-production")]
 
 
+async def test_an_apply_does_not_turn_back_what_was_written_since(bench: Bench) -> None:
+    bench.world.objects["Service", "fraud-production"] = {"metadata": {"uid": "uid-7", "resourceVersion": "70"}}
+    bench.writer.on("apply", "Service", "fraud-production", ConflictError("apply", "it has been modified", 409))
+    bench.writer.on("get", "Service", "fraud-production", SERVICE)
+
+    await bench.execute(actions=(Apply(SERVICE),))
+
+    (_, _, _, written), _ = bench.writes
+    assert {"uid": "uid-7", "resourceVersion": "70"}.items() <= written["metadata"].items()
+    assert bench.world.reports == [("wrote", "Service", "fraud-production")], "the next decision sees what there is"
+
+
+async def test_an_object_to_apply_that_went_away_meanwhile_is_no_failure(bench: Bench) -> None:
+    bench.world.objects["Service", "fraud-production"] = {"metadata": {"uid": "uid-7", "resourceVersion": "70"}}
+    bench.writer.on("apply", "Service", "fraud-production", ConflictError("apply", "uid mismatch", 409))
+    bench.writer.on("get", "Service", "fraud-production", NotFoundError("get", "gone", 404))
+
+    await bench.execute(actions=(Apply(SERVICE),))
+
+    assert bench.world.reports == [("absent", "NotFoundError")]
+
+
 @pytest.mark.parametrize(
     ("action", "verb", "error"),
     [
@@ -235,7 +257,6 @@ async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench:
         (Delete("Deployment", "x", "uid"), "delete", NotFoundError("delete", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", ConflictError("delete", "another uid", 409)),
         (ReplaceStatus("Deployment", "x", "uid-7", {}), "replace_status", NotFoundError("apply", "gone", 404)),
-        (Apply(manifest("Deployment", "x")), "apply", ConflictError("apply", "uid mismatch", 409)),
         (Create(manifest("Deployment", "x")), "create", NamespaceTerminatingError("create", "terminating", 403)),
     ],
 )

@@ -13,6 +13,7 @@ from modelyard.execute import executor
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import Executor
 from modelyard.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError, ServerError
+from modelyard.kube.kinds import MODEL, Kind
 from modelyard.observe.cache import Cache
 from modelyard.observe.canary import Canary
 from modelyard.observe.keys import Key
@@ -30,13 +31,26 @@ START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 Decide = Callable[[Snapshot, datetime], Plan]
 
 
+class Writer(RecordingWriter):
+    """The Model is as it was last seen, unless another answer was prepared."""
+
+    def __init__(self, last_seen: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._last_seen = last_seen
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Any:
+        prepared = ("get", kind.name, name) in self.left_over()
+        return await super().get(kind, namespace, name) if prepared or kind != MODEL else self._last_seen(name)
+
+
 class Yard:
     """Everything around a decision, with a writer that records."""
 
     def __init__(self, decide: Decide) -> None:
         self.decided: list[tuple[Snapshot, float]] = []
+        self.made_sure: list[Key] = []
         self.metrics = Metrics()
-        self.writer = RecordingWriter()
+        self.writer = Writer(lambda name: self.feed.known("Model", "risk", name))
         self.queue = Queue[Key](Backoff(first=1, cap=300, spread=lambda: 1.0))
         self.slots = Slots(1)
         self.cache = Cache(settled=is_settled, slots=self.slots, clock=self._seconds)
@@ -55,8 +69,12 @@ class Yard:
                 settings=Settings(HelperPods(image="modelyard:test")),
                 metrics=self.metrics,
                 clock=self.now,
+                make_sure=self._make_sure,
             )
         )
+
+    async def _make_sure(self, key: Key) -> None:
+        self.made_sure.append(key)
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self._seconds())
@@ -124,6 +142,29 @@ def test_a_turn_that_wrote_is_followed_by_one_that_sees_it() -> None:
 
     assert seen.moments == [0, 0]
     assert list(seen.decided[1][0].deployments) == ["d"], "before the watch brings it"
+
+
+def test_what_the_cache_lags_behind_with_is_read_before_each_decision() -> None:
+    async def scenario(yard: Yard) -> None:
+        yard.see(model())
+        yard.writer.on("patch", "Deployment", "d", DEPLOYMENT)
+        await yard.work_for(1000)
+
+    assert yard(one_by_one(PATCH), scenario).made_sure == [FRAUD, FRAUD]
+
+
+def test_a_plan_without_a_commit_is_made_anew_when_the_model_has_moved_on_unheard() -> None:
+    async def scenario(yard: Yard) -> None:
+        yard.see(model(rv=1))
+        yard.writer.on("get", "Model", "fraud", model(rv=7))
+        yard.writer.on("patch", "Deployment", "d", DEPLOYMENT)
+        await yard.work_for(1000)
+
+    seen = yard(one_by_one(PATCH, PATCH), scenario)
+
+    versions = [shown.model["metadata"]["resourceVersion"] for shown, _ in seen.decided if shown.model]
+    assert versions == ["1", "7", "7"]
+    assert [call[0] for call in seen.writer.calls] == ["get", "patch"]
 
 
 def test_the_echo_of_an_own_write_wakes_nobody() -> None:
