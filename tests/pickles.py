@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 from modelyard.storage.digest import FileDigest
+from modelyard.storage.formats.inflate import Budget
 from modelyard.storage.formats.pickle_files import PickleScan, scan
 
 
@@ -17,8 +18,8 @@ class Runs:
         return self._call
 
 
-def scanned(content: bytes, path: str = "model.pkl") -> PickleScan:
+def scanned(content: bytes, path: str = "model.pkl", budget: Budget | None = None) -> PickleScan:
     """What the scan says of a file with that content."""
-    found = scan(FileDigest(path, len(content), "", content[:64]), lambda path: io.BytesIO(content))
+    found = scan(FileDigest(path, len(content), "", content[:64]), lambda path: io.BytesIO(content), budget or Budget())
     assert found is not None
     return found

@@ -23,6 +23,11 @@ class ArtifactReason(StrEnum):
     """The credentials are known and may not read this artifact."""
     STORE_UNAVAILABLE = "StoreUnavailable"
     """The store could not be reached, or answered with an error of its own; tried again."""
+    INVALID_ANSWER = "InvalidAnswer"
+    """The store said what no store says: a redirect, an endless answer, a key that was not asked for, a negative
+    size."""
+    TOO_MANY_FILES = "TooManyFiles"
+    """More files lie in the folder than one artifact may have."""
     CHANGED_WHILE_READ = "ChangedWhileRead"
     """An object was overwritten while it was read; tried again."""
     DIGEST_MISMATCH = "DigestMismatch"

@@ -4,22 +4,19 @@ Looks every file up, in its pinned version where there is one, and compares numb
 cannot tell whether they still have their digest. Fetching does.
 """
 
-import os
 import sys
 
 from modelyard.api.reasons import ArtifactReason
-from modelyard.pods.harness import Result, Task, run
+from modelyard.pods.harness import Result, Task, open_store, run
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.location import parse_uri
-from modelyard.storage.opening import open_store
 from modelyard.storage.pinned import find_pinned
-from modelyard.storage.settings import StorageSettings
 
 
 def work(task: Task) -> Result:
     """Check the task's artifact."""
     location = parse_uri(task["uri"])
-    store = open_store(location, StorageSettings.from_env(os.environ))
+    store = open_store(location)
     items = find_pinned(store, location, task.get("objects"))
     _compare(ArtifactReason.FILE_MISSING, "files", task.get("fileCount"), len(items), location.uri)
     size = sum(item.size for item in items)

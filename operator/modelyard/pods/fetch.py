@@ -4,19 +4,16 @@ The digest is computed from the bytes as they are written; when it is not the pi
 the pod does not start. DIR belongs to the pod alone: what a former run of the container left in it is removed.
 """
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from modelyard.api.names import MODEL_MOUNT
-from modelyard.pods.harness import Result, Task, run
+from modelyard.pods.harness import Result, Task, open_store, run
 from modelyard.pods.progress import ProgressLog
 from modelyard.storage.fetching import clear, fetch_into
 from modelyard.storage.location import parse_uri
-from modelyard.storage.opening import open_store
 from modelyard.storage.pinned import find_pinned
-from modelyard.storage.settings import StorageSettings
 
 
 def work(folder: Path, task: Task) -> Result:
@@ -24,7 +21,7 @@ def work(folder: Path, task: Task) -> Result:
     location = parse_uri(task["uri"])
     digest = task["digest"]
     clear(folder)
-    store = open_store(location, StorageSettings.from_env(os.environ))
+    store = open_store(location)
     items = find_pinned(store, location, task.get("objects"))
     files = fetch_into(folder, store, location, items, digest, ProgressLog("fetching artifact", location.uri))
     return {"digest": digest, "sizeBytes": sum(file.size for file in files), "fileCount": len(files)}

@@ -9,11 +9,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from modelyard.api.names import TASK_FILE
 from modelyard.api.reasons import ArtifactReason
+from modelyard.pods.watchdog import Watchdog, WatchedStore
+from modelyard.storage import opening
 from modelyard.storage.errors import ArtifactError
+from modelyard.storage.location import Location
+from modelyard.storage.settings import StorageSettings
+from modelyard.storage.store import ObjectStore
 
 MAX_RESULT = 4096
 DEFAULT_RESULT_FILE = "/dev/termination-log"
@@ -25,19 +30,44 @@ ELLIPSIS = "..."
 Task = Mapping[str, Any]
 Result = dict[str, Any]
 
+WATCHDOG = Watchdog()
+"""Of the process: it has one task."""
+
 
 def run(work: Callable[[Task], Result]) -> int:
     """Do the task and write its result; the exit code is 0 when it succeeded, else 1. Nothing escapes."""
+    with WATCHDOG.watching(_give_up):
+        result = _done(work)
+    return 0 if _leave(result) and "error" not in result else 1
+
+
+def _done(work: Callable[[Task], Result]) -> Result:
     try:
-        result, code = work(_task()), 0
+        return work(_task())
     except ArtifactError as error:
-        result, code = {"error": error.as_dict()}, 1
+        return {"error": error.as_dict()}
     except Exception as error:
         traceback.print_exc()
         message = (
             f"the helper ended unexpectedly: {type(error).__name__}: {error}; it is tried again, see the pod's log"
         )
-        result, code = {"error": ArtifactError(ArtifactReason.INTERNAL_ERROR, message, transient=True).as_dict()}, 1
+        return {"error": ArtifactError(ArtifactReason.INTERNAL_ERROR, message, transient=True).as_dict()}
+
+
+def open_store(location: Location) -> ObjectStore:
+    """The store of a task's artifact, as the pod's environment says to reach it."""
+    store = opening.open_store(location, StorageSettings.from_env(os.environ))
+    return WatchedStore(store, WATCHDOG)
+
+
+def _give_up(doing: str) -> NoReturn:
+    message = f"{doing}: nothing came for {WATCHDOG.patience:g} s; check the store and the endpoint; it is tried again"
+    _leave({"error": ArtifactError(ArtifactReason.STORE_UNAVAILABLE, message, transient=True).as_dict()})
+    os._exit(1)
+
+
+def _leave(result: Result) -> bool:
+    """Write the result to where the operator finds it, and into the log. Whether that was possible."""
     text = fit(result)
     print(text.decode(), flush=True)
     try:
@@ -45,8 +75,8 @@ def run(work: Callable[[Task], Result]) -> int:
             file.write(text)
     except OSError as error:
         print(f"write result: {error}", file=sys.stderr)
-        return 1
-    return code
+        return False
+    return True
 
 
 def fit(result: Result) -> bytes:

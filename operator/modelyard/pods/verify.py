@@ -3,15 +3,12 @@
 Reads the task, reports the digest and what was found, or the reason why not. Writes nothing but its result.
 """
 
-import os
 import sys
 from datetime import UTC, datetime
 
-from modelyard.pods.harness import Result, Task, run
+from modelyard.pods.harness import Result, Task, open_store, run
 from modelyard.pods.progress import ProgressLog
 from modelyard.storage.location import parse_uri
-from modelyard.storage.opening import open_store
-from modelyard.storage.settings import StorageSettings
 from modelyard.storage.signatures.examining import Signed
 from modelyard.storage.verification import Expectation, Verified, verify
 
@@ -20,7 +17,7 @@ def work(task: Task) -> Result:
     """Verify the task's artifact."""
     location = parse_uri(task["uri"])
     expected = Expectation.parse(task)
-    store = open_store(location, StorageSettings.from_env(os.environ))
+    store = open_store(location)
     progress = ProgressLog("verifying artifact", location.uri)
     return report(verify(store, location, expected, datetime.now(UTC), progress))
 

@@ -16,6 +16,8 @@ ESCAPED_BY_COREUTILS = ("\n", "\r", "\\")
 
 MAX_SEGMENT_BYTES = 255
 """What Linux file systems take as one name."""
+MAX_PATH_BYTES = 1024
+"""S3's limit of a key; with a folder before it, it is a path that Linux takes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def parse_uri(uri: str) -> Location:
 def check_path(path: str) -> None:
     """Refuse a path that cannot be digested reproducibly or written safely below a folder."""
     if problem := _problem_of(path):
-        message = f"read artifact: path {path!r} {problem}; rename the object"
+        message = f"read artifact: path {path!r:.300} {problem}; rename the object"
         raise ArtifactError(ArtifactReason.INVALID_PATH, message)
 
 
@@ -97,4 +99,6 @@ def _problem_of(path: str) -> str | None:
         return "has an empty, '.' or '..' segment"
     if any(len(segment) > MAX_SEGMENT_BYTES for segment in segments):
         return f"has a segment longer than {MAX_SEGMENT_BYTES} bytes"
+    if len(path.encode("utf-8")) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
     return None

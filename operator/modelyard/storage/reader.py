@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from modelyard.api.reasons import ArtifactReason
-from modelyard.storage.digest import FileDigest
+from modelyard.storage.digest import FileDigest, Marks
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.store import ObjectStore, StoredObject
 
@@ -68,6 +68,8 @@ class _File:
         self.version_id = item.version_id
         self._head = b""
         self._sha256 = hashlib.sha256()
+        self._marks = Marks(item.size)
+        self._marks.mark(self._sha256)
         self._hashed = 0
         self._early: dict[int, bytes] = {}
         self._busy = False
@@ -90,14 +92,25 @@ class _File:
                 if ready is None:
                     self._busy = False
                     return done
+                start = self._hashed
                 self._hashed += len(ready)
             self._head = self._head or ready[:HEAD]
-            self._sha256.update(ready)  # hashlib lets go of the interpreter lock: this is what the cores share
+            self._hash(start, memoryview(ready))
             done += len(ready)
+
+    def _hash(self, start: int, piece: memoryview) -> None:
+        while piece:
+            part = piece[: self._marks.room(start)]
+            self._sha256.update(part)  # hashlib lets go of the interpreter lock: this is what the cores share
+            start += len(part)
+            if start % self._marks.block == 0 or start == self.item.size:
+                self._marks.mark(self._sha256)
+            piece = piece[len(part) :]
 
     def result(self) -> FileDigest:
         """What was read. Only when all of it was."""
-        return FileDigest(self.item.path, self.item.size, self._sha256.hexdigest(), self._head, self.version_id)
+        sha256 = self._sha256.hexdigest()
+        return FileDigest(self.item.path, self.item.size, sha256, self._head, self.version_id, self._marks)
 
 
 Range = tuple[_File, int, int]

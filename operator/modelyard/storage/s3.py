@@ -5,7 +5,7 @@ VersionId where it is known. Checksums that the store offers are ignored. Nothin
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import boto3
@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from modelyard.api.reasons import ArtifactReason
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.location import Location
+from modelyard.storage.s3_answers import limit_answers
 from modelyard.storage.s3_errors import classify, has_code
 from modelyard.storage.settings import DEFAULT_REGION, StorageSettings
 from modelyard.storage.store import StoredObject
@@ -26,6 +27,10 @@ READ_TIMEOUT = 30
 """Seconds without a byte, not for a request as a whole."""
 ATTEMPTS = 3
 CONNECTIONS = 16
+MAX_FILES = 100_000
+"""Of one artifact. Sharded checkpoints have thousands; an endpoint can list for ever."""
+MAX_PAGES = 1000
+"""Of one listing: most pages of a store hold a thousand keys, and all of them some."""
 ADDRESSING = {None: "auto", True: "path", False: "virtual"}
 
 
@@ -40,13 +45,15 @@ def connect(settings: StorageSettings) -> Any:
         response_checksum_validation="when_required",  # we hash every byte ourselves
     )
     session = boto3.session.Session()
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=settings.endpoint,
         region_name=settings.region or session.region_name or DEFAULT_REGION,
         verify=_ca_file(settings.ca_bundle) if settings.ca_bundle else None,
         config=config,
     )
+    limit_answers(client)
+    return client
 
 
 def _ca_file(pem: str) -> str:
@@ -101,11 +108,19 @@ class S3Store:
 
     def _list(self, location: Location) -> Iterator[StoredObject]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=location.key)
-        for page in pages:
+        files = 0
+        for number, page in enumerate(pages, 1):
             for item in page.get("Contents", ()):
-                key, size = item["Key"], int(item["Size"])
-                if key.startswith(location.key) and not (size == 0 and key.endswith("/")):
-                    yield StoredObject(location.path_of(key), key, size, item.get("ETag"))
+                key, size = _checked(item, location)
+                if size == 0 and key.endswith("/"):
+                    continue
+                files += 1
+                yield StoredObject(location.path_of(key), key, size, item.get("ETag"))
+            if files > MAX_FILES or number > MAX_PAGES:
+                message = f"list {location.uri}: more than {MAX_FILES} files or {MAX_PAGES} pages"
+                raise ArtifactError(
+                    ArtifactReason.TOO_MANY_FILES, f"{message}; pack the artifact into fewer, larger files"
+                )
 
     def stat(self, location: Location, path: str, version_id: str | None) -> StoredObject:
         """One object's size and ETag. A HEAD that fails is asked again as a GET, whose answer says why."""
@@ -123,7 +138,8 @@ class S3Store:
                 return answer
 
         answer = self._calling(f"look up s3://{location.bucket}/{key}", ask)
-        return StoredObject(path, key, int(answer["ContentLength"]), answer.get("ETag"), version_id)
+        _, size = _checked({"Key": key, "Size": answer.get("ContentLength")}, location)
+        return StoredObject(path, key, size, answer.get("ETag"), version_id)
 
     def read(self, bucket: str, item: StoredObject, start: int, length: int) -> S3Body:
         """A range of an object, pinned by ETag and, where known, by version."""
@@ -136,9 +152,10 @@ class S3Store:
             wanted["VersionId"] = item.version_id
         doing = f"read s3://{bucket}/{item.key}"
         response = self._calling(doing, lambda: self._client.get_object(**wanted))
-        if length and int(response["ContentLength"]) != length:
+        offered = response.get("ContentLength")
+        if length and offered != length:
             response["Body"].close()
-            message = f"{doing}: asked for {length} bytes at {start}, got {response['ContentLength']}"
+            message = f"{doing}: asked for {length} bytes at {start}, got {offered}"
             raise ArtifactError(ArtifactReason.STORE_UNAVAILABLE, message, transient=True)
         return S3Body(response, length, doing)
 
@@ -147,6 +164,21 @@ class S3Store:
             return call()
         except Exception as error:
             raise classify(error, doing) from error
+
+
+def _checked(item: Mapping[str, Any], location: Location) -> tuple[str, int]:
+    """Key and size of a listed object. A store that lists what was not asked for is not believed in anything else."""
+    key, size = item.get("Key"), item.get("Size")
+    if not isinstance(key, str) or not key.startswith(location.key):
+        raise _nonsense(location, f"the store answered with the key {key!r:.200}, which was not asked for")
+    if not isinstance(size, int) or not 0 <= size < 1 << 63:
+        raise _nonsense(location, f"the store says that {key!r:.200} has {size!r:.40} bytes")
+    return key, size
+
+
+def _nonsense(location: Location, said: str) -> ArtifactError:
+    message = f"look up {location.uri}: {said}; check that storage.endpoint is an S3 store"
+    return ArtifactError(ArtifactReason.INVALID_ANSWER, message)
 
 
 def _version_of(response: dict[str, Any]) -> str | None:

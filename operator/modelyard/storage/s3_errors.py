@@ -5,6 +5,7 @@ Transient means that trying again, unchanged, can succeed; everything else is fo
 """
 
 from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
 
 from modelyard.api.reasons import ArtifactReason as Reason
 from modelyard.storage.errors import ArtifactError
@@ -61,6 +62,7 @@ REMEDY: dict[Reason, str] = {
     Reason.ACCESS_DENIED: "allow these credentials s3:ListBucket on the bucket and s3:GetObject (with versions also "
     "s3:GetObjectVersion) on the artifact",
     Reason.STORE_UNAVAILABLE: "check the store and the endpoint; it is tried again",
+    Reason.INVALID_ANSWER: "check that storage.endpoint is an S3 store",
     Reason.CHANGED_WHILE_READ: "the object was overwritten while it was read; write new bytes to a new uri",
 }
 
@@ -73,14 +75,16 @@ def classify(error: Exception, doing: str) -> ArtifactError:
         return _from_response(error, doing)
     if isinstance(error, aws.ParamValidationError):  # botocore checks bucket names before it sends anything
         return _artifact_error(Reason.BUCKET_NOT_FOUND, doing, "the bucket's name is not valid")
+    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):  # raised when the client is made
+        return _artifact_error(Reason.STORE_UNAVAILABLE, doing, str(error), "correct storage.endpoint", transient=False)
+    if isinstance(error, ResponseParserError | aws.PaginationError | ValueError):  # whose texts quote the answer
+        return _artifact_error(Reason.INVALID_ANSWER, doing, "the answer is not one of the S3 protocol")
     if isinstance(error, aws.NoCredentialsError):
         return _artifact_error(Reason.CREDENTIALS_MISSING, doing, "no credentials were found")
     if isinstance(error, aws.PartialCredentialsError):
         return _artifact_error(Reason.CREDENTIALS_MISSING, doing, str(error))
     if isinstance(error, aws.CredentialRetrievalError | aws.MetadataRetrievalError | aws.UnauthorizedSSOTokenError):
         return _artifact_error(Reason.CREDENTIALS_MISSING, doing, str(error), transient=True)
-    if isinstance(error, ValueError):  # "Invalid endpoint: ...", raised when the client is made
-        return _artifact_error(Reason.STORE_UNAVAILABLE, doing, str(error), "correct storage.endpoint", transient=False)
     if isinstance(error, aws.SSLError):
         remedy = "if the store uses a private authority, put it into storage.caBundle; it is tried again"
         return _artifact_error(Reason.STORE_UNAVAILABLE, doing, _cause(error), remedy)
@@ -95,7 +99,7 @@ def has_code(error: aws.ClientError) -> bool:
 def _from_response(error: aws.ClientError, doing: str) -> ArtifactError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
-    said = str(error.response.get("Error", {}).get("Message", "")).strip()
+    said = str(error.response.get("Error", {}).get("Message", "")).strip()[:300]
     cause = f"the store answered {status or 'no status'} {code}" + (f" ({said})" if said and said != code else "")
     if code in WRONG_REGION or status in (301, 307):
         remedy = "set storage.region, or AWS_REGION in the storage Secret, to the bucket's region"

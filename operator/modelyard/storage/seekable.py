@@ -1,24 +1,27 @@
 """A stored file as a seekable stream, for headers and pickles: reads only what is asked for, a block at a time.
 
-Used by `formats/`. Every read is pinned to the listed object like any other; one block is held in memory.
+Used by `formats/`. Every read is pinned to the listed object like any other, and compared with what was hashed, where
+the file was hashed before; one block is held in memory.
 """
 
 import io
 
+from modelyard.api.reasons import ArtifactReason
+from modelyard.storage.digest import MIN_BLOCK, Marks
+from modelyard.storage.errors import ArtifactError
 from modelyard.storage.store import ObjectStore, StoredObject
-
-BLOCK = 1 << 20
 
 
 class StoredFile(io.RawIOBase):
     """Read-only view of one object. Not for reading all of it: that is `reader.py`."""
 
-    def __init__(self, store: ObjectStore, bucket: str, item: StoredObject, block: int = BLOCK) -> None:
+    def __init__(self, store: ObjectStore, bucket: str, item: StoredObject, marks: Marks | None = None) -> None:
         super().__init__()
         self._store = store
         self._bucket = bucket
         self._item = item
-        self._block = block
+        self._marks = marks
+        self._block = marks.block if marks else MIN_BLOCK
         self._position = 0
         self._start = 0
         self._held = b""
@@ -59,10 +62,17 @@ class StoredFile(io.RawIOBase):
         return len(piece)
 
     def _fetch(self) -> None:
-        length = min(self._block, self.size - self._position)
-        body = self._store.read(self._bucket, self._item, self._position, length)
+        """Read the block that the present position lies in."""
+        start = self._position - self._position % self._block
+        length = min(self._block, self.size - start)
+        body = self._store.read(self._bucket, self._item, start, length)
         try:
-            self._held = b"".join(body.chunks(length))
+            held = b"".join(body.chunks(length))
         finally:
             body.close()
-        self._start = self._position
+        if self._marks and not self._marks.agrees(start, held):
+            message = f"read {self._item.path} again: the bytes from {start} on are not those that were hashed"
+            raise ArtifactError(
+                ArtifactReason.CHANGED_WHILE_READ, f"{message}; write new bytes to a new uri", transient=True
+            )
+        self._start, self._held = start, held

@@ -106,17 +106,20 @@ def verify(
         examined.signed.check(files)
     digest = digest_of(files)
     check_digest(expected.digest, digest, f"verify {location.uri}")
-    open_file = opener(store, location.bucket, items)
+    open_file = opener(store, location.bucket, items, files)
     found = find_format(files, open_file, expected.format)
     notes = judge_pickles(list(scan_all(files, open_file)), expected.pickle)
     notes += [Note(ArtifactNote(error.reason.value), error.message) for error in examined.passed_over]
     return Verified(digest, tuple(with_usable_versions(store, location, files)), found, tuple(notes), examined.signed)
 
 
-def opener(store: ObjectStore, bucket: str, items: Sequence[StoredObject]) -> Callable[[str], BinaryIO]:
-    """Opens a file as it was hashed: of the same ETag, or ChangedWhileRead."""
+def opener(
+    store: ObjectStore, bucket: str, items: Sequence[StoredObject], files: Sequence[FileDigest]
+) -> Callable[[str], BinaryIO]:
+    """Opens a file as it was hashed: the same bytes, whatever the store says of them, or ChangedWhileRead."""
     listed = {item.path: item for item in items}
-    return lambda path: cast("BinaryIO", BufferedReader(StoredFile(store, bucket, listed[path])))
+    hashed = {file.path: file.marks for file in files}
+    return lambda path: cast("BinaryIO", BufferedReader(StoredFile(store, bucket, listed[path], hashed[path])))
 
 
 def with_usable_versions(store: ObjectStore, location: Location, files: Sequence[FileDigest]) -> list[FileDigest]:

@@ -4,6 +4,7 @@ That real models pass is tested in tests/store/test_real_models.py, with the lib
 """
 
 import io
+import itertools
 import os
 import pickle
 import struct
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from modelyard.api.reasons import ArtifactNote, ArtifactReason
 from modelyard.storage.digest import FileDigest
 from modelyard.storage.errors import ArtifactError
-from modelyard.storage.formats import pickle_walk
+from modelyard.storage.formats import inflate, pickle_walk
+from modelyard.storage.formats.inflate import Budget
 from modelyard.storage.formats.pickle_files import scan
 from modelyard.storage.verification import PicklePolicy, judge_pickles
 from tests.pickles import Runs, scanned
@@ -127,6 +129,22 @@ def test_pickles_in_a_zip() -> None:
     assert not scanned(attack[:-30], "model.pt").complete
 
 
+def test_a_bomb_in_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = torch_like(*((f"{number}.pkl", pickle.dumps(bytes(100_000))) for number in range(20)))
+    assert scanned(bomb, "model.pt").complete
+    monkeypatch.setattr(inflate, "MAX_INFLATED", 1_000_000)
+    assert not scanned(bomb, "model.pt").complete
+
+
+def test_a_scan_has_its_time() -> None:
+    bomb = torch_like(*((f"{number}.pkl", ATTACKS["os.system"]) for number in range(100)))
+    moments = itertools.chain([0.0] * 10, itertools.repeat(inflate.SCAN_SECONDS + 1))
+    found = scanned(bomb, "model.pt", Budget(lambda: next(moments)))
+    assert (found.complete, bool(found.dangerous)) == (False, True)  # what was found in time counts
+    assert next(moments) > inflate.SCAN_SECONDS
+
+
 def test_a_zip_without_pickles_is_none() -> None:
     content = torch_like(("a.txt", b"x"))
-    assert scan(FileDigest("data.zip", len(content), "", content[:64]), lambda path: io.BytesIO(content)) is None
+    file = FileDigest("data.zip", len(content), "", content[:64])
+    assert scan(file, lambda path: io.BytesIO(content), Budget()) is None

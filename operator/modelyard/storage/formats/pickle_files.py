@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, BinaryIO, cast
 
 from modelyard.storage.digest import FileDigest
-from modelyard.storage.formats.inflate import Inflated, decompressor_for
+from modelyard.storage.formats.inflate import Budget, Inflated, Unpacked, decompressor_for
 from modelyard.storage.formats.pickle_machine import FETCHERS
 from modelyard.storage.formats.pickle_walk import MAX_PROGRAM, Program, walk
 
@@ -27,6 +27,10 @@ TORCH = (".pt", ".pth", ".ckpt", ".bin", ".pt2")
 ZIP = b"PK\x03\x04"
 PROTOCOL = re.compile(rb"\x80[\x02-\x05]", re.DOTALL)
 MAX_MEMBERS = 1000
+MAX_DIRECTORY = 8 << 20
+"""Bytes of a zip file's directory, which is read at once: a hundred thousand members."""
+UNPACKED = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
+"""How members may be packed; LZMA takes as much memory as the file says."""
 
 DANGEROUS_RULES = frozenset({"DANGEROUS_CALL", "DANGEROUS_GLOBAL", "POST_BUDGET_GLOBAL"})
 REBUILDERS = frozenset(
@@ -67,41 +71,53 @@ def kind_of(file: FileDigest) -> str | None:
     return "pickle" if name.endswith(TORCH) and file.head.startswith(ZIP) else None
 
 
-def scan(file: FileDigest, open_file: Callable[[str], BinaryIO]) -> PickleScan | None:
-    """Scan one file; None when it holds no pickle."""
+def scan(file: FileDigest, open_file: Callable[[str], BinaryIO], budget: Budget) -> PickleScan | None:
+    """Scan one file; None when it holds no pickle. What the budget does not allow counts as not scanned."""
     if file.size == 0 or not (kind_of(file) or file.head.startswith(ZIP)):
         return None
-    found = _Found()
+    found = _Found(budget)
     with open_file(file.path) as stream:
         if file.head.startswith(ZIP):
             if not _scan_zip(stream, file.path, found) and kind_of(file) is None:
                 return None
         else:
-            _scan_pickle(lambda: _content(stream, file.head), file.path, found)
+            _scan_pickle(lambda: _content(stream, file.head, found.budget), file.path, found)
     return PickleScan(file.path, found.dangerous, tuple(sorted(found.unknown)), found.complete)
 
 
 class _Found:
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
         self.dangerous: str | None = None
         self.unknown: set[str] = set()
         self.complete = True
 
 
-def _content(stream: BinaryIO, head: bytes) -> BinaryIO:
+def _content(stream: BinaryIO, head: bytes, budget: Budget) -> BinaryIO:
     """The stream from its beginning, decompressed if need be."""
     stream.seek(0)
     make = None if PROTOCOL.match(head) else decompressor_for(head)
-    return cast("BinaryIO", io.BufferedReader(Inflated(stream, make()), 1 << 16)) if make else stream
+    return cast("BinaryIO", io.BufferedReader(Inflated(stream, make(), budget), 1 << 16)) if make else stream
+
+
+class _Frugal(io.BufferedReader):
+    """Refuses to read much at once: zipfile takes a directory for as long as the file says it is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = MAX_DIRECTORY + 1 if size is None or size < 0 else size
+        data = super().read(min(wanted, MAX_DIRECTORY + 1))
+        if len(data) > MAX_DIRECTORY:
+            raise ValueError(f"a directory of more than {MAX_DIRECTORY} bytes")
+        return data
 
 
 def _scan_zip(stream: BinaryIO, path: str, found: _Found) -> bool:
     """PyTorch's container: scan each pickle in it. Returns whether there was one."""
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(_Frugal(cast("io.RawIOBase", stream))) as archive:
             members = [member for member in archive.infolist() if member.filename.lower().endswith((*PICKLE, *JOBLIB))]
             for member in members[:MAX_MEMBERS]:
-                _scan_pickle(partial(_open_member, archive, member), f"{path}:{member.filename}", found)
+                _scan_pickle(partial(_open_member, archive, member, found.budget), f"{path}:{member.filename}", found)
             found.complete &= len(members) <= MAX_MEMBERS
             return bool(members)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
@@ -109,8 +125,10 @@ def _scan_zip(stream: BinaryIO, path: str, found: _Found) -> bool:
         return False
 
 
-def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
-    return cast("BinaryIO", archive.open(member))
+def _open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget) -> BinaryIO:
+    if member.compress_type not in UNPACKED:
+        raise NotImplementedError(f"packed with method {member.compress_type}")
+    return cast("BinaryIO", io.BufferedReader(Unpacked(archive.open(member), budget), 1 << 16))
 
 
 def _scan_pickle(reopen: Callable[[], BinaryIO], source: str, found: _Found) -> None:
@@ -118,6 +136,9 @@ def _scan_pickle(reopen: Callable[[], BinaryIO], source: str, found: _Found) -> 
 
     A file that one reader sees as data the other may run: dangerous for either of them is dangerous.
     """
+    if not found.budget.in_time:
+        found.complete = False
+        return
     program = walk(reopen(), joblib=True)
     found.complete &= program.complete & bool(program.streams)
     _judge(program, source, found)
@@ -140,6 +161,9 @@ def _judge(program: Program, source: str, found: _Found, *, only_danger: bool = 
     tolerated = REBUILDERS | (FETCHERS if program.complete else frozenset())  # beyond the walk misuse goes unseen
     found.dangerous = found.dangerous or next(iter(sorted(program.misused)), None)
     for stream in program.streams:
+        if not found.budget.in_time:
+            found.complete = False
+            return
         report = scan_bytes(stream, source=source, enrich_call_graph=False)  # the graph would read installed sources
         for finding in report.findings:
             reference = str(finding.details.get("import_reference") or "")
@@ -157,7 +181,8 @@ def _left_unread(notice: Any) -> bool:
 
 
 def scan_all(files: Iterable[FileDigest], open_file: Callable[[str], BinaryIO]) -> Iterator[PickleScan]:
-    """Scan every file that is a pickle or may hold one."""
+    """Scan every file that is a pickle or may hold one, with one budget for all of them."""
+    budget = Budget()
     for file in files:
-        if found := scan(file, open_file):
+        if found := scan(file, open_file, budget):
             yield found

@@ -35,6 +35,10 @@ PASSED_TO = FETCHERS | {
 """Calls that merely put away what they are given: names within names, and the variables of functions by value."""
 REBUILT_BY = frozenset({"cloudpickle.cloudpickle._make_skeleton_class", "cloudpickle.cloudpickle._builtin_type"})
 """Calls whose result cloudpickle calls in turn: classes by value, and the types of functions and code."""
+MAX_LOOKED_AT = 10_000_000
+"""Arguments looked into for all calls of a pickle together; one large tuple can be handed to a million of them."""
+MAX_DIMENSIONS = 64
+"""As many as numpy has."""
 HAS_OBJECT = 1
 """Bit of a dtype's flags: such arrays follow as a pickle of their own."""
 
@@ -86,6 +90,7 @@ class Machine:
         self.misused: set[str] = set()
         """What was done that should not be with things that FETCHERS gave."""
         self._fetched = False
+        self._looked_at = 0
         self._ahead: ArrayAhead | None = None
         self._stack: list[Any] = []
         self._memo: list[Any] = []
@@ -160,13 +165,20 @@ class Machine:
                     self._watch_arguments(given)
 
     def _watch_arguments(self, given: Iterable[Any]) -> None:
-        for value in given:
+        """Look into everything that is handed on, each thing once: tuples can hold the same two tuples, many deep."""
+        waiting, seen = list(given), set[int]()
+        while waiting:
+            value = waiting.pop()
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
             if isinstance(value, _Fetched):
                 self.misused.add(value.what)
-            elif isinstance(value, tuple):
-                self._watch_arguments(value)
-            elif isinstance(value, dict):
-                self._watch_arguments(value.values())
+            elif isinstance(value, tuple | dict):
+                self._looked_at += len(value)
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+        if self._looked_at > MAX_LOOKED_AT:
+            raise ValueError("more arguments than a model hands on")
 
     def _pop(self, opcode: pickletools.OpcodeInfo) -> list[Any]:
         names = [operand.name for operand in opcode.stack_before]
@@ -204,9 +216,13 @@ def _array_ahead(state: Any) -> ArrayAhead:
     shape, dtype = state["shape"], state["dtype"]
     if dtype.has_object:
         return ArrayAhead(None, False)
-    if dtype.itemsize is None or not all(isinstance(length, int) and length >= 0 for length in shape):
+    if dtype.itemsize is None or len(shape) > MAX_DIMENSIONS or not all(_is_length(length) for length in shape):
         raise ValueError("array of unknown size")
     return ArrayAhead(prod(shape) * dtype.itemsize, state.get("numpy_array_alignment_bytes") is not None)
+
+
+def _is_length(length: Any) -> bool:
+    return isinstance(length, int) and 0 <= length < 1 << 63
 
 
 def _set_items(target: dict[Any, Any], items: list[Any]) -> None:
