@@ -33,7 +33,7 @@ from modelyard.decide.state import (
 )
 from modelyard.decide.world import World
 from modelyard.ledger.memory import Fate, Memory, Served, StageMemory
-from modelyard.ledger.records import Record
+from modelyard.ledger.records import START, Record
 
 _OVERRULED = frozenset({Step.ROLLED_BACK, Step.REJECTED})
 
@@ -53,11 +53,15 @@ def recover(world: World, state: ModelState) -> ModelState | None:
     if memory is None or not memory.head.number:
         return found
     found = _taken_up(world, memory, _ahead(memory, found), found)
+    elsewhere = world.seen.ledger is not None and memory.chain != world.seen.ledger.cluster
+    # Of this cluster's own objects the chain has told, though their statuses do not know: the first append compares
+    # what is put in now with all of it.
+    known = memory.head if elsewhere else START
     ledger = LedgerState(
-        number=memory.head.number,
-        sha256=memory.head.sha256,
+        number=known.number,
+        sha256=known.sha256 if known.number else "",
         count=memory.head.number,  # no ordinal is given out again
-        chain=memory.chain if world.seen.ledger and memory.chain != world.seen.ledger.cluster else "",
+        chain=memory.chain if elsewhere else "",
         recalled=memory.head.number if memory.stages else None,
     )
     history = (codec.dump(_line(record)) for record in memory.history)
