@@ -6,6 +6,7 @@ again. `--write` puts the table into the page that shows it.
 
 import argparse
 import itertools
+import random
 import sys
 import tempfile
 import time
@@ -80,17 +81,18 @@ def main() -> int:
     begun, figures = time.monotonic(), Figures()
     deadline = begun + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder, a_ground(options.lanes, Path(folder)) as ground:
-        orders = itertools.islice(_orders(ground, options), options.runs)
-        done = _run_all(ground, orders, figures, options.lanes, deadline)
+        orders = _orders(ground, options)
+        done, wanted = _run_all(ground, iter(orders), figures, options.lanes, deadline), len(orders)
     minutes = (time.monotonic() - begun) / 60
-    said = f"{datetime.now(UTC):%Y-%m-%d}: {done:,} runs in {minutes:.0f} minutes, {options.lanes} at a time."
+    cut = f"cut after {options.minutes:g} minutes: {done} of {wanted} runs were done" if done < wanted else ""
+    said = f"{datetime.now(UTC):%Y-%m-%d}: {done:,} runs in {minutes:.0f} minutes, {options.lanes} at a time. {cut}"
     print(figures.table(said))
     for failure in figures.failures:
         print(failure)
     if options.write and not figures.failures:
         _show_in(options.write, figures.table(said))
-    if time.monotonic() > deadline and done < options.runs:
-        print(f"cut after {options.minutes:g} minutes: {done} of {options.runs} runs were done", file=sys.stderr)
+    if cut:
+        print(cut, file=sys.stderr)
         return 2
     return int(bool(figures.failures))
 
@@ -111,22 +113,24 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _orders(ground: Ground, options: argparse.Namespace) -> Iterator[Order]:
-    """Each write of each scenario once, and then every method on every scenario, one seed after another."""
+def _orders(ground: Ground, options: argparse.Namespace) -> list[Order]:
+    """Each write of each scenario once, and every method on every scenario, one seed after another, as many as wanted.
+
+    Shuffled, so that a run that is cut short has tried some of everything.
+    """
     scenarios = options.scenario or list(SCENARIOS)
     methods = options.method or [STOP, *METHODS]
     if options.seed is not None:
-        yield from (Order(method, scenario, options.seed) for method in methods for scenario in scenarios)
-        return
-    if STOP in methods:
-        for scenario in scenarios:
-            yield from ground.stops(scenario)
-    for seed in itertools.count(options.first_seed):
-        rest = [method for method in methods if method != STOP]
-        if not rest:
-            return
-        for method, scenario in itertools.product(rest, scenarios):
-            yield Order(method, scenario, seed)
+        return [Order(method, scenario, options.seed) for method in methods for scenario in scenarios]
+    with ThreadPoolExecutor(options.lanes) as pool:
+        stops = [order for found in pool.map(ground.stops, scenarios) for order in found]
+    rest = [method for method in methods if method != STOP]
+    rounds = itertools.count(options.first_seed) if rest else ()
+    seeded = (Order(method, name, seed) for seed in rounds for method, name in itertools.product(rest, scenarios))
+    every = itertools.chain(stops if STOP in methods else (), seeded)
+    orders = list(itertools.islice(every, options.runs))
+    random.Random(options.first_seed).shuffle(orders)
+    return orders
 
 
 def _run_all(ground: Ground, orders: Iterator[Order], figures: Figures, lanes: int, deadline: float) -> int:
