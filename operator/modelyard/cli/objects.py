@@ -135,6 +135,14 @@ def made_of(spec: Obj) -> dict[str, str]:
     return found
 
 
+def signed_by(signature: Obj) -> str:
+    """Who was found to have signed a version's files; empty when nobody was."""
+    if not signature:
+        return ""
+    listed = f", listed as {signature['listedAs']}" if signature.get("listedAs") not in (None, signature["by"]) else ""
+    return f"{signature['by']} ({signature.get('method', '').lower()} {signature.get('fingerprint', '')}{listed})"
+
+
 def why(obj: Obj) -> str:
     """Why a request is where it is: its reason and its sentence."""
     reason, message = obj.get("reason", ""), obj.get("message", "")

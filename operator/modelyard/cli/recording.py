@@ -16,7 +16,7 @@ from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.comparison import flatten
 from modelyard.cli.errors import CommandError, UsageError
 from modelyard.cli.ledgers import open_ledger
-from modelyard.cli.objects import made_of, name_of, status_of
+from modelyard.cli.objects import made_of, name_of, signed_by, status_of
 from modelyard.cli.output import DataOutput, fields, heading, print_data, say
 
 if TYPE_CHECKING:
@@ -183,6 +183,7 @@ def _period(period: "Period") -> Iterator[str]:
     facts: dict[str, object] = {
         "digest": period.serves.digest,
         "bytes": period.version.uri,
+        "signed by": signed_by(period.version.signature),
         period.move.type: _asked(period.move.request),
         "author": spec.get("author", ""),
         **made_of(spec),

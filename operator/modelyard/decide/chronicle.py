@@ -201,6 +201,7 @@ def _version(
         size_bytes=found.get("sizeBytes"),
         file_count=found.get("fileCount"),
         format=str(found.get("format") or ""),
+        signature=found.get("signature") or {},
         created_at=version.created,
         requested_by=version.annotations.get(names.ANNOTATION_REQUESTED_BY, "") if version.generation == 1 else "",
         spec=spec,

@@ -152,8 +152,9 @@ def _asked_again(version: Version, recorded: Verdict, ids: Collection[str]) -> b
 
 
 def _anew(recorded: Verdict, for_request: str) -> Verdict:
-    """Another verification. What an earlier one found stays, the digest above all."""
-    return Verdict("Pending", digest=recorded.digest, for_request=for_request, artifact=recorded.artifact)
+    """Another verification. What an earlier one found of the bytes stays, the digest above all; who signed does not."""
+    artifact = {key: found for key, found in recorded.artifact.items() if key != "signature"}
+    return Verdict("Pending", digest=recorded.digest, for_request=for_request, artifact=artifact)
 
 
 def _recorded(version: Version) -> Verdict:

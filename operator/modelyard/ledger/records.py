@@ -101,6 +101,8 @@ class Version:
     size_bytes: int | None = None
     file_count: int | None = None
     format: str = ""
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    """Who was found to have signed the files: `by`, `method`, `fingerprint`, `subject`, `uri`."""
     created_at: datetime | None = None
     requested_by: str = ""
     """Who registered it, where that is known."""

@@ -12,6 +12,7 @@ from modelyard.cli.listing import metric_test, version_tests
 from modelyard.cli.numbering import next_number, same_version
 from modelyard.cli.output import age, table
 from modelyard.cli.refs import Reference, check_stage
+from modelyard.cli.showing import describe_version
 from modelyard.decide import state, versions
 
 Obj = dict[str, Any]
@@ -177,3 +178,17 @@ def test_columns_are_as_wide_as_what_is_in_them() -> None:
 def test_ages(seconds: int, written: str) -> None:
     then = datetime(2026, 1, 1, tzinfo=UTC)
     assert age(then.isoformat(), datetime.fromtimestamp(then.timestamp() + seconds, UTC)) == written
+
+
+def test_a_version_is_shown_with_who_signed_it() -> None:
+    signature = {
+        "by": "release@example.com",
+        "method": "Certificate",
+        "fingerprint": "sha256:ab",
+        "listedAs": "corporate",
+    }
+    shown = list(describe_version(version("7", artifact={"signature": signature})))
+    assert [line.split(maxsplit=2)[2] for line in shown if "signed by" in line] == [
+        "release@example.com (certificate sha256:ab, listed as corporate)"
+    ]
+    assert not any("signed by" in line for line in describe_version(version("7")))

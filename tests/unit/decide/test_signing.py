@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.decide.ledger import Ledger
 from tests.unit.decide.simulation import Cluster
 
 RELEASE = {"name": "release", "publicKey": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}
@@ -124,6 +125,14 @@ def test_the_next_request_of_a_version_is_judged_by_the_policy_as_it_is_then(yar
     assert (yard.live(), yard.live("staging")) == ("1", "2")
     status = yard.status("ModelVersion", "fraud-2")
     assert (status["digest"], status["artifact"]["fileCount"]) == (digest, 2), "what is known of the bytes stays"
+
+
+def test_the_record_tells_who_signed(yard: Yard) -> None:
+    yard.ledger = Ledger()
+    yard.require(RELEASE)
+    serve(yard, "1", by="release")
+    told = {record.type: record.version.signature for record in yard.ledger.records if record.version}
+    assert told["Verified"]["by"] == told["Promoted"]["by"] == "release"
 
 
 def test_a_request_on_its_way_is_judged_by_the_policy_as_it_is(yard: Yard) -> None:

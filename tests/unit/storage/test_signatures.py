@@ -198,8 +198,8 @@ def test_a_wrong_signature_under_a_trusted_keys_name(judged: Callable[..., Verif
 
 
 WORDS = (
-    "mediaType verificationMaterial dsseEnvelope payload payloadType signatures sig publicKey hint x509CertificateChain "
-    "certificates certificate rawBytes"
+    "mediaType verificationMaterial dsseEnvelope payload payloadType signatures sig publicKey hint "
+    "x509CertificateChain certificates certificate rawBytes"
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 DOCUMENTS = st.recursive(
