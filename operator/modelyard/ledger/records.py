@@ -22,8 +22,9 @@ from modelyard.ledger.canonical import canonical, sha256_of
 
 SCHEMA = "modelyard.dev/ledger/v1"
 SEAL = ("schema", "cluster", "namespace", "model", "number", "previous", "key", "signature")
-LATER = ("effectiveAt",)
-"""Fields that an entry may get after it was committed, so they do not tell one entry from another."""
+LATER = ("effectiveAt", "operator")
+"""Fields that do not tell one entry from another: it may get them after it was committed, or be committed once more,
+by a newer operator, when a status was lost."""
 NOTHING_BEFORE = "sha256:" + "0" * 64
 """`previous` of a chain's first record."""
 

@@ -65,4 +65,5 @@ def test_an_entry_is_known_by_what_was_committed() -> None:
     entry = {"type": "Promoted", "at": "2026-01-01T00:00:00Z"}
     sealed = {**entry, "number": 7, "previous": "x", "cluster": "c", "namespace": "n", "model": "m", "schema": "s"}
     assert identity(entry) == identity(sealed) == identity({**entry, "effectiveAt": "2026-01-01T00:00:01Z"})
+    assert identity(entry) == identity({**entry, "operator": "2.0.0"})
     assert identity(entry) != identity({**entry, "stage": "production"})
