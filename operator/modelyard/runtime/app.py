@@ -88,7 +88,9 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[asyncio.Task[None]] = []
 
-        self._queue = Queue[Key](on_taken=metrics.queue_wait.observe)
+        self._queue = Queue[Key](
+            on_taken=metrics.queue_wait.observe, lane=lambda key: key.namespace, share=max(1, config.workers - 1)
+        )
         slots = Slots(config.max_verifications_per_namespace)
         settled = brain.settled_and_told if config.ledger else brain.settled
         self._cache = Cache(settled=settled, slots=slots, clock=time.monotonic)

@@ -2,12 +2,14 @@
 
 Handlers add keys, workers take them. A key is in the queue once however often it is added; while a worker has it,
 adding it makes it come back afterwards, so no two workers ever have the same key and no change is overlooked.
-Keys are taken in the order in which they came. One event loop only.
+Keys of one lane (the namespace) are taken in the order in which they came, and the lanes take turns: ten thousand keys
+of one keep a key of another waiting for no longer than one of them takes. A lane has at most its share of the workers,
+so that even that is not waited for as long as only one is busy. One event loop only.
 """
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -28,19 +30,24 @@ class Backoff:
         return min(self.cap, self.first * 2.0 ** min(failures - 1, 30)) * self.spread()
 
 
-def _nobody_asks(waited: float) -> None:
-    """The default for `on_taken`."""
-
-
 class Queue(Generic[K]):
     """Keys that wait for a worker."""
 
-    def __init__(self, backoff: Backoff | None = None, on_taken: Callable[[float], None] = lambda waited: None) -> None:
+    def __init__(
+        self,
+        backoff: Backoff | None = None,
+        on_taken: Callable[[float], None] = lambda waited: None,
+        lane: Callable[[K], str] = lambda key: "",
+        share: int | None = None,
+    ) -> None:
         self._backoff = backoff or Backoff()
         self._on_taken = on_taken
-        self._ready: deque[K] = deque()
+        self._lane = lane
+        self._share = share
+        self._ready: dict[str, deque[K]] = {}  # lanes with waiting keys, the one whose turn it is first
         self._since: dict[K, float] = {}  # keys in _ready, and since when they wait
         self._taken: set[K] = set()
+        self._busy: Counter[str] = Counter()  # lanes of the taken keys
         self._again: dict[K, float] = {}  # keys that came while a worker had them
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
@@ -48,7 +55,7 @@ class Queue(Generic[K]):
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._since)
 
     def add(self, key: K) -> None:
         """Let a worker look at the key soon."""
@@ -57,7 +64,7 @@ class Queue(Generic[K]):
             self._again.setdefault(key, now)
         elif key not in self._since:
             self._since[key] = now
-            self._ready.append(key)
+            self._ready.setdefault(self._lane(key), deque()).append(key)
             self._arrived.set()
 
     def add_later(self, key: K, delay: float) -> None:
@@ -72,21 +79,37 @@ class Queue(Generic[K]):
 
     async def take(self) -> K | None:
         """Wait for a key and take it; None when the queue was closed."""
-        while not self._ready:
-            if self._closed:
-                return None
+        while not self._closed:
+            if (lane := self._next_lane()) is not None:
+                return self._take_from(lane)
             self._arrived.clear()
             await self._arrived.wait()
-        if self._closed:
-            return None
-        key = self._ready.popleft()
+        return None
+
+    def _next_lane(self) -> str | None:
+        """The lane whose turn it is, of those that have not their share of workers yet."""
+        free = (lane for lane in self._ready if self._share is None or self._busy[lane] < self._share)
+        return next(free, None)
+
+    def _take_from(self, lane: str) -> K:
+        waiting = self._ready.pop(lane)
+        key = waiting.popleft()
+        if waiting:
+            self._ready[lane] = waiting  # behind the others
+        self._busy[lane] += 1
         self._taken.add(key)
         self._on_taken(asyncio.get_running_loop().time() - self._since.pop(key))
         return key
 
     def done(self, key: K) -> None:
         """Give a taken key back."""
+        lane = self._lane(key)
         self._taken.discard(key)
+        self._busy[lane] -= 1
+        if not self._busy[lane]:
+            del self._busy[lane]
+        if lane in self._ready:
+            self._arrived.set()  # it may have waited for its share
         if (came := self._again.pop(key, None)) is not None:
             self.add(key)
             self._since[key] = came

@@ -112,7 +112,7 @@ class Recorder:
         self._fence = fence
         self._metrics = metrics
         self._clock = clock
-        self._queue = Queue[Key](Backoff(cap=LONGEST_PAUSE))
+        self._queue = Queue[Key](Backoff(cap=LONGEST_PAUSE), lane=lambda key: key.namespace, share=WORKERS - 1)
         self._threads = threads or ThreadPoolExecutor(WORKERS, thread_name_prefix="recorder")
         self._known: dict[Key, _Progress] = {}
         self._asked: set[Key] = set()

@@ -1,6 +1,7 @@
 """The queue: one worker per key, no change overlooked, delays and backoff. All on virtual time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -227,3 +228,93 @@ def test_one_key_that_always_has_news_does_not_starve_another() -> None:
 @pytest.mark.parametrize("failures", [1, 50, 5000])
 def test_the_cap_holds_however_often_a_key_failed(failures: int) -> None:
     assert STEADY.delay(failures) <= 60
+
+
+def first(key: str) -> str:
+    return key[0]
+
+
+async def order(queue: "Queue[str]", count: int) -> list[str | None]:
+    """Take and give back so many keys."""
+    taken = []
+    for _ in range(count):
+        taken.append(key := await queue.take())
+        assert key
+        queue.done(key)
+    return taken
+
+
+def test_lanes_take_turns_however_many_keys_one_of_them_has() -> None:
+    async def scenario() -> list[str | None]:
+        queue = Queue[str](lane=first)
+        for number in range(2000):
+            queue.add(f"a{number}")
+        queue.add("b0")
+        queue.add("c0")
+        queue.add("b1")
+        return await order(queue, 7)
+
+    assert run(scenario()) == ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]
+
+
+def test_a_lane_that_comes_back_again_and_again_is_not_before_the_others() -> None:
+    async def scenario() -> list[str | None]:
+        queue = Queue[str](lane=first)
+        taken = []
+        queue.add("a")
+        queue.add("b")
+        for _ in range(6):
+            taken.append(key := await queue.take())
+            assert key
+            queue.add(key)
+            queue.done(key)
+        return taken
+
+    assert run(scenario()) == ["a", "b"] * 3
+
+
+def test_a_lane_never_has_more_than_its_share_of_the_workers() -> None:
+    async def scenario() -> list[Any]:
+        queue = Queue[str](lane=first, share=2)
+        for number in range(9):
+            queue.add(f"a{number}")
+        mine = [await queue.take(), await queue.take()]
+        third = asyncio.create_task(queue.take())
+        await asyncio.sleep(1)
+        waited = third.done()
+        queue.add("b0")
+        other = await third
+        queue.done("a0")
+        return [*mine, waited, other, await queue.take(), len(queue)]
+
+    assert run(scenario()) == ["a0", "a1", False, "b0", "a2", 6]
+
+
+@given(st.lists(st.sampled_from(["a0", "a1", "a2", "b0", "b1", "c0", "take", "done"]), max_size=60), st.integers(1, 3))
+def test_whatever_happens_no_key_is_lost_and_no_lane_has_more_than_its_share(steps: list[str], share: int) -> None:
+    async def scenario() -> None:
+        queue = Queue[str](lane=first, share=share)
+        added: set[str] = set()
+        taken: list[str] = []
+        for step in steps:
+            if step == "done" and taken:
+                queue.done(taken.pop(0))
+            elif step == "take":
+                taking = asyncio.create_task(queue.take())
+                await asyncio.sleep(0)
+                if taking.done() and (key := taking.result()):
+                    taken.append(key)
+                    added.discard(key)
+                taking.cancel()
+                await asyncio.gather(taking, return_exceptions=True)
+            elif step not in ("done", "take"):
+                queue.add(step)
+                added.add(step)
+            assert all(count <= share for count in Counter(map(first, taken)).values())
+            assert len(set(taken)) == len(taken)
+        for key in taken:
+            queue.done(key)
+        assert len(queue) == len(added)
+        assert set(await order(queue, len(added))) == added
+
+    run(scenario())
