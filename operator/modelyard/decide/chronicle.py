@@ -200,6 +200,7 @@ def _version(
         uri=str(version.artifact.get("uri") or ""),
         size_bytes=found.get("sizeBytes"),
         file_count=found.get("fileCount"),
+        files=tuple((artifact or {}).get("files") or ()),
         format=str(found.get("format") or ""),
         signature=found.get("signature") or {},
         created_at=version.created,

@@ -123,6 +123,14 @@ def marks(world: World, state: ModelState, obj: Obj, due: Iterable[str]) -> list
     return [mark for mark in due if mark in before or mark in waiting] + sorted(waiting.difference(due))
 
 
+def untold(world: World, state: ModelState, obj: Obj, verdict: Verdict) -> dict[str, Any]:
+    """What a version's status keeps of its artifact: the list of its files only as long as the ledger has to be told."""
+    kept = dict(verdict.artifact)
+    if world.seen.ledger is None or "Verified" in marks(world, state, obj, due_of(verdict)):
+        kept.pop("files", None)
+    return kept
+
+
 def due_of(verdict: Verdict) -> list[str]:
     """The marks of what there is to tell of a version."""
     if verdict.passed:

@@ -47,7 +47,7 @@ def _version_status(
         "digest": verdict.digest or version.status.get("digest", ""),
         "stage": _stage_word(version, held),
         "stages": held,
-        "artifact": dict(verdict.artifact),
+        "artifact": outbox.untold(world, state, version.obj, verdict),
         "verification": dict(verdict.record),
         "request": request,
         "gates": _gates(outcomes, version),

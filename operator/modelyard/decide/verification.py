@@ -244,6 +244,9 @@ def _passed(world: World, recorded: Verdict, result: Mapping[str, Any], reason: 
     artifact = {key: result[key] for key in _FOUND if result.get(key)}
     if objects:
         artifact["objects"] = objects
+    files = [{"path": path, "sha256": sha256, "size": size} for path, sha256, size in result.get("files") or ()]
+    if files:
+        artifact["files"] = files
     return Verdict(
         "Passed",
         str(reason),

@@ -101,6 +101,9 @@ class Version:
     uri: str = ""
     size_bytes: int | None = None
     file_count: int | None = None
+    files: tuple[Mapping[str, Any], ...] = ()
+    """Of Verified: each file that was read, with its path, sha256 and size; empty where there are too many. The digest
+    is over all of them. Files that were declared are in `spec`."""
     format: str = ""
     signature: Mapping[str, Any] = field(default_factory=dict)
     """Who was found to have signed the files: `by`, `method`, `fingerprint`, `subject`, `uri`."""

@@ -12,6 +12,9 @@ from modelyard.storage.location import parse_uri
 from modelyard.storage.signatures.examining import Signed
 from modelyard.storage.verification import Expectation, Verified, verify
 
+FILES_TOLD = 32
+"""Files that are told one by one, for the ledger; of more, or where they do not fit, the digest over all must do."""
+
 
 def work(task: Task) -> Result:
     """Verify the task's artifact."""
@@ -31,6 +34,8 @@ def report(verified: Verified) -> Result:
         "format": verified.format,
         "warnings": [{"reason": note.reason.value, "message": note.message} for note in verified.notes],
     }
+    if len(verified.files) <= FILES_TOLD:
+        result["files"] = [[file.path, file.sha256, file.size] for file in verified.files]
     if all(file.version_id for file in verified.files):
         result["objects"] = [[file.path, file.version_id] for file in verified.files]
     if verified.signed:

@@ -448,6 +448,26 @@ def test_approvals_from_before_a_ledger_are_told_once() -> None:
     assert waiting(cluster) <= 3
 
 
+def test_files_are_told_with_their_hashes_and_kept_until_then() -> None:
+    files = [["model.bin", "ab" * 32, 10], ["empty", "cd" * 32, 0]]
+    listed = [{"path": path, "sha256": sha256, "size": size} for path, sha256, size in files]
+    cluster = cluster_with_ledger().settle()
+    ledger_of(cluster).go_down()
+    for number in range(outbox.PATIENT_LIMIT):
+        cluster.version(f"other-{number}", None)
+    cluster.settle(20, rounds=200)
+    cluster.results["1"] = [{"digest": "sha256:" + "1" * 64, "files": files, "fileCount": 2}]
+    cluster.version("1", None)
+    cluster.settle(20)
+    assert cluster.status("ModelVersion", "fraud-1")["artifact"]["files"] == listed
+    ledger_of(cluster).come_back()
+    cluster.settle(20, rounds=200)
+    assert cluster.status("ModelVersion", "fraud-1")["artifact"] == {"fileCount": 2}
+    [told] = [r.version for r in ledger_of(cluster).records if r.type == "Verified" and r.version.version == "1"]  # type: ignore[union-attr]
+    assert told
+    assert (list(told.files), told.file_count) == (listed, 2)
+
+
 def test_a_lost_status_tells_nothing_twice() -> None:
     cluster = cluster_with_ledger()
     for version in ("1", "2"):

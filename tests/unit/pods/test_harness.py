@@ -82,3 +82,13 @@ def test_a_task_that_cannot_be_read(files: Path, task: str | None) -> None:
 def test_a_result_that_cannot_be_written(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELYARD_RESULT_FILE", str(files / "no" / "such" / "folder"))
     assert run(lambda task: {}) == 1
+
+
+def test_the_list_of_files_goes_before_all_else() -> None:
+    objects = [["p" * 20, "v"]] * 20
+    files = [["p" * 60, "a" * 64, 1]] * 32
+    assert loaded({"digest": "sha256:0", "files": files[:5], "objects": objects})["files"] == files[:5]
+    assert loaded({"digest": "sha256:0", "files": files, "objects": objects}) == {
+        "digest": "sha256:0",
+        "objects": objects,
+    }
