@@ -43,6 +43,14 @@ class Operator:
         request = {"id": identity, "stage": obj["spec"]["stage"], "step": step, "reason": reason, "message": message}
         self.write(version(number), {"request": {**request, "since": TIME}, **status})
 
+    def says_of_line(self, number: str, step: str, reason: str, message: str = "", stage: str = "production") -> None:
+        """A step of the request that the Model's line makes now for the version."""
+        metadata = self.registry.get("Model", "fraud")["metadata"]
+        nonce = metadata.get("annotations", {}).get(self.name(REQUEST))
+        identity = f"{metadata['uid']}/{metadata['generation']}" + (f"/{nonce}" if nonce else "")
+        request = {"id": identity, "stage": stage, "step": step, "reason": reason, "message": message, "since": TIME}
+        self.write(version(number), {"request": request})
+
     def points(self, stage: str, number: str, **status: Any) -> None:
         """The stage serves the version."""
         current = {"version": number, "digest": DIGEST[number], "revision": f"r{number}", "since": TIME, "by": "alice"}

@@ -56,7 +56,7 @@ def test_what_is_asked_already_is_not_asked_again(plugin: Plugin, two: Operator,
 def test_a_request_that_ended_is_asked_anew(plugin: Plugin, two: Operator, registry: Registry) -> None:
     plugin("promote", "fraud-7", "production", "--reason", "first").ok()
     two.says("7", "Failed", "ProgressDeadlineExceeded")
-    assert "asked: fraud-7" in plugin("promote", "fraud-7", "production").ok().err
+    assert "asked: changed ModelVersion fraud-7" in plugin("promote", "fraud-7", "production").ok().err
     notes = registry.get("ModelVersion", "fraud-7")["metadata"]["annotations"]
     assert two.name(REQUEST) in notes
     assert two.name("modelyard.dev/reason") not in notes
@@ -68,11 +68,56 @@ def test_a_dry_run_changes_nothing(plugin: Plugin, two: Operator, registry: Regi
     assert "stage" not in registry.get("ModelVersion", "fraud-7")["spec"]
 
 
-def test_a_model_that_names_its_version_hears_no_other(plugin: Plugin, two: Operator, registry: Registry) -> None:
-    registry.patch(model(), {"spec": {"stages": [{"name": "production", "version": "6"}]}})
+@pytest.fixture
+def named(two: Operator, registry: Registry) -> Operator:
+    """The Model names version 6 for production itself."""
+    stages = [{"name": "staging", "paused": True}, {"name": "production", "version": "6"}]
+    registry.patch(model(), {"spec": {"stages": stages}})
+    return two
+
+
+def test_where_the_model_names_the_version_that_line_is_changed(
+    plugin: Plugin, named: Operator, registry: Registry
+) -> None:
+    done = plugin("promote", "fraud-7", "production", "--reason", "better").ok()
+    assert "asked: changed Model fraud" in done.err
+    changed = registry.get("Model", "fraud")
+    assert changed["spec"]["stages"] == [
+        {"name": "staging", "paused": True},
+        {"name": "production", "version": "7"},
+    ]
+    notes = changed["metadata"]["annotations"]
+    assert notes[named.name("modelyard.dev/reason")] == "better"
+    assert named.name("modelyard.dev/requested-by") in notes
+    assert "stage" not in registry.get("ModelVersion", "fraud-7")["spec"]
+    named.says_of_line("7", "Serving", "Serving")
+    assert "carries production since" in plugin("promote", "fraud-7", "production").ok().err
+    assert registry.get("Model", "fraud")["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
+    named.says_of_line("7", "RolledBack", "RolledBack")
+    plugin("promote", "fraud-7", "production").ok()
+    assert named.name(REQUEST) in registry.get("Model", "fraud")["metadata"]["annotations"]
+
+
+def test_a_line_that_comes_from_git_is_left_alone(plugin: Plugin, named: Operator, registry: Registry) -> None:
+    in_git = model(stages=[{"name": "staging"}, {"name": "production", "version": "6"}])
+    registry.apply(in_git, manager="argocd-controller", force=True)
     done = plugin("promote", "fraud-7", "production")
     assert done.code == 1
-    assert "spec.stages[].version" in done.err
+    assert "argocd-controller keeps the version of stage 'production'" in done.err
+    assert "name version '7' there in Git instead" in done.err
+    assert registry.get("Model", "fraud")["spec"]["stages"][1]["version"] == "6"
+
+
+def test_a_wait_for_the_models_line_does_not_end_with_the_one_before(plugin: Plugin, named: Operator) -> None:
+    named.says_of_line("7", "Failed", "GateFailed")
+    waiting = plugin.start("promote", "fraud-7", "production", "--wait", "--timeout", "60s")
+    assert waiting.stderr is not None
+    while "has not answered yet" not in waiting.stderr.readline():
+        assert waiting.poll() is None
+    named.says_of_line("7", "Failed", "DigestMismatch", "model.bin differs")
+    assert waiting.wait(20) == 1
+    assert "fraud-7: Failed: DigestMismatch: model.bin differs" in waiting.communicate()[1]
+    assert plugin("wait", "fraud-7").code == 1
 
 
 def test_a_model_may_want_reasons(plugin: Plugin, two: Operator, registry: Registry) -> None:
@@ -160,6 +205,15 @@ def test_an_end_of_an_earlier_request_is_not_taken_for_this_ones(plugin: Plugin,
     two.says("7", "Serving", "Serving")
     assert again.wait(20) == 0
     again.communicate()
+
+
+def test_wait_goes_on_while_gates_in_traffic_are_asked(plugin: Plugin, two: Operator) -> None:
+    plugin("promote", "fraud-7", "production").ok()
+    on_trial = [condition("Reconciling", "True", "GateRunning")]
+    two.says("7", "Serving", "GateRunning", conditions=on_trial)
+    assert plugin("wait", "fraud-7", "--timeout", "1s").code == 5
+    two.says("7", "Serving", "Serving", conditions=[condition("Ready", "True", "Serving")])
+    plugin("wait", "fraud-7").ok()
 
 
 def test_wait_gives_up_in_time(plugin: Plugin, two: Operator) -> None:

@@ -16,6 +16,7 @@ import typer
 from modelyard.cli import arguments
 from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.errors import CommandError, TimedOutError, UnknownError, UsageError
+from modelyard.cli.lines import line_request, stage_naming
 from modelyard.cli.objects import (
     FAILED,
     SERVING,
@@ -87,7 +88,8 @@ def wait(
 ) -> None:
     """Follow a version until it serves.
 
-    Or until it is verified, when no stage is asked for. Ends within seconds of a failure, with exit code 1.
+    Until its gates in traffic have passed too; or until it is verified, when no stage is asked for. Ends within seconds
+    of a failure, with exit code 1.
     """
     seconds = parse_duration(timeout)
     cluster, found = open_version(access, version)
@@ -96,11 +98,20 @@ def wait(
         print_objects([last], output, as_list=False)
 
 
-def follow_version(cluster: "Cluster", version: Obj, seconds: float) -> Json:
-    """Follow the request that a version makes as it is given here; its last state."""
-    from modelyard.kube.kinds import MODEL_VERSION
+def follow_version(cluster: "Cluster", version: Obj, seconds: float, since: int = 0) -> Json:
+    """Follow what a version is asked for, by itself as it is given here, or by a line of its Model; its last state.
 
-    return follow(cluster, MODEL_VERSION, name_of(version), judge_version, seconds)
+    `since`: a line that was changed just now is not answered by what is said of an earlier generation of the Model.
+    """
+    from modelyard.kube.kinds import MODEL, MODEL_VERSION
+
+    model = cluster.find(MODEL, version["spec"]["model"])
+    stage = stage_naming(model, version) if model else None
+
+    def judge_line(state: Obj) -> Sight:
+        return judge_request(state, str(stage), line_request(model or {}, str(stage), state, since))
+
+    return follow(cluster, MODEL_VERSION, name_of(version), judge_line if stage else judge_version, seconds)
 
 
 def follow(cluster: "Cluster", kind: "Kind", name: str, judge: Judge, seconds: float) -> Json:
@@ -125,13 +136,16 @@ def follow(cluster: "Cluster", kind: "Kind", name: str, judge: Judge, seconds: f
 def judge_version(version: Obj) -> Sight:
     """How far a ModelVersion is with what it asks for."""
     stage = wanted_stage(version)
-    if not stage:
-        return _judge_verification(version)
-    request = request_of(version)
+    return judge_request(version, stage, request_of(version)) if stage else _judge_verification(version)
+
+
+def judge_request(version: Obj, stage: str, request: Obj) -> Sight:
+    """How far a request for a stage is; empty while the operator has not answered it."""
     if not request:
         return Sight("Waiting", f"{stage} is asked for; the operator has not answered yet")
     step = str(request.get("step", ""))
-    done = step in (SERVING, STANDING_BY)
+    on_trial = condition(version, "Reconciling")  # it serves, and its AfterTraffic gates may yet say no
+    done = step in (SERVING, STANDING_BY) and not on_trial
     return Sight(step, why(request), done=done, failed=has_ended(request))
 
 

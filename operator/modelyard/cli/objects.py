@@ -17,6 +17,10 @@ ENDED = frozenset({FAILED, "Rejected", "RolledBack", "Withdrawn", "Superseded"})
 all of its deciding; a test holds the two together."""
 
 
+ABNORMAL = frozenset({"Reconciling", "Stalled", "Waiting"})
+"""Conditions that are there only while they are True; of all others True is good."""
+
+
 def name_of(obj: Obj) -> str:
     """`metadata.name`."""
     return str(obj["metadata"]["name"])
@@ -91,10 +95,13 @@ def request_of(version: Obj) -> Obj:
     none. A status that still tells of an earlier request, or of an earlier attempt, does not count."""
     recorded: Obj = status_of(version).get("request") or {}
     identity = request_id(version)
-    if not identity or recorded.get("id") != identity:
-        return {}
-    tried_again = recorded.get("step") == FAILED and retry_of(version) not in ("", recorded.get("retry"))
-    return {} if tried_again else recorded
+    return unless_retried(version, recorded) if identity and recorded.get("id") == identity else {}
+
+
+def unless_retried(version: Obj, request: Obj) -> Obj:
+    """A request that is recorded of the version; empty when it failed and another attempt is asked for since."""
+    tried_again = request.get("step") == FAILED and retry_of(version) not in ("", request.get("retry"))
+    return {} if tried_again else request
 
 
 def retry_of(version: Obj) -> str:

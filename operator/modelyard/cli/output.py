@@ -18,9 +18,10 @@ Obj = Mapping[str, Any]
 Row = Sequence[object]
 GAP = "   "
 _GOOD = ("Serving", "Passed", "Applied", "True", "Approve", "yes", "warm")
-_BAD = ("Failed", "Rejected", "RolledBack", "Refused", "Error", "False", "Reject")
+_BAD = ("Failed", "Rejected", "RolledBack", "Refused", "Error", "False", "Reject", "Stalled")
 _ON_ITS_WAY = (
     "Queued", "Verifying", "Held", "Checking", "AwaitingApproval", "Deploying", "Switching", "Running", "Pending",
+    "Reconciling", "Waiting",
 )  # fmt: skip
 HUES = {
     **dict.fromkeys(_GOOD, typer.colors.GREEN),
@@ -115,8 +116,8 @@ def _cell(value: object) -> str:
 
 
 def hue(text: str, word: str | None = None) -> str:
-    """The text in the colour of the word (itself, when none is given)."""
-    colour = HUES.get(word if word is not None else text)
+    """The text in the colour of the word (itself, when none is given); echo takes it out where no terminal shows it."""
+    colour = None if os.environ.get("NO_COLOR") else HUES.get(word if word is not None else text)
     return typer.style(text, fg=colour) if colour else text
 
 

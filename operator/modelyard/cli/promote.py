@@ -1,13 +1,14 @@
 """`promote VERSION STAGE` and `retry VERSION`: ask for a stage, or for another attempt.
 
-A promotion is one field of the ModelVersion, `spec.stage`; what an unchanged field cannot say is said by the annotation
-modelyard.dev/request. What was asked already, or is so already, is not asked again. The stamp that names who asked is
-set here too: clusters without mutating policies demand it, the others overwrite it.
+A promotion is one field: the ModelVersion's `spec.stage` or, where the Model names a stage's version itself, that line
+of the Model. What an unchanged field cannot say is said by the annotation modelyard.dev/request. What was asked or is
+so already is not asked again. The stamp that names who asked is set here too: clusters without mutating policies demand
+it, the others overwrite it.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,8 @@ from modelyard.cli import arguments
 from modelyard.cli.access import Access, on_cluster
 from modelyard.cli.errors import CommandError
 from modelyard.cli.following import Timeout, Wait, follow_version, parse_duration
+from modelyard.cli.lines import check_keeper, line_request, named_version
+from modelyard.cli.lines import patch_for as line_patch
 from modelyard.cli.objects import (
     STANDING_BY,
     current,
@@ -29,6 +32,9 @@ from modelyard.cli.objects import (
 )
 from modelyard.cli.output import Output, age, print_objects, say, short
 from modelyard.cli.refs import check_stage, find_model, open_version
+
+if TYPE_CHECKING:
+    from modelyard.cli.cluster import Cluster
 
 Json = dict[str, Any]
 Obj = Mapping[str, Any]
@@ -50,26 +56,27 @@ def promote(
     """Ask for a stage.
 
     The version takes it when it is verified, its gates and approvals are passed, and its pods are ready. Until then
-    the present version serves.
+    the present version serves. Where the Model names the stage's version itself, that line is changed.
     """
-    from modelyard.kube.kinds import MODEL_VERSION
-
     seconds = parse_duration(timeout)
     cluster, found = open_version(access, version)
     model = find_model(cluster, found["spec"]["model"])
     check_stage(model, stage)
-    check_may_ask(model, stage, reason)
+    check_reason(model, reason)
     for line in outlook(model, found, stage):
         say(line)
-    body = patch_for(found, stage, reason=reason, change=change, now=datetime.now(UTC))
-    if body is None:
-        say(f"nothing to ask: {standing(found)}")
+    said = {names.ANNOTATION_REASON: reason, names.ANNOTATION_CHANGE: change}  # None: an earlier request's are removed
+    since = 0
+    if named_version(model, stage) is None:
+        body = patch_for(found, stage, said, stamp(datetime.now(UTC)))
+        found = _ask(cluster, found, body, standing(found, stage, request_of(found)), dry_run=dry_run)
     else:
-        body["metadata"]["annotations"][names.ANNOTATION_REQUESTED_BY] = cluster.whoami()
-        found = cluster.patch(MODEL_VERSION, name_of(found), body, dry_run=dry_run)
-        say("nothing was changed (--dry-run)" if dry_run else f"asked: {name_of(found)} for {stage}")
+        check_keeper(model, stage, found)
+        body = line_patch(model, stage, found, said, stamp(datetime.now(UTC)))
+        line = _ask(cluster, model, body, standing(found, stage, line_request(model, stage, found)), dry_run=dry_run)
+        since = line["metadata"]["generation"] if body and "spec" in body else 0
     if wait and not dry_run:
-        found = follow_version(cluster, found, seconds)
+        found = follow_version(cluster, found, seconds, since)
     if output:
         print_objects([found], output, as_list=False)
 
@@ -102,26 +109,36 @@ def retry(
         print_objects([found], output, as_list=False)
 
 
-def check_may_ask(model: Obj, stage: str, reason: str | None) -> None:
+def _ask(cluster: "Cluster", asker: Json, body: Json | None, standing: str, *, dry_run: bool) -> Json:
+    """Change the object whose field asks, in the caller's name; or say how it stands, where nothing is to be asked."""
+    from modelyard.kube.kinds import KINDS
+
+    if body is None:
+        say(f"nothing to ask: {standing}")
+        return asker
+    body["metadata"]["annotations"][names.ANNOTATION_REQUESTED_BY] = cluster.whoami()
+    changed = cluster.patch(KINDS[asker["kind"]], name_of(asker), body, dry_run=dry_run)
+    where = f"{asker['kind']} {name_of(asker)}"
+    say(f"nothing was changed in {where} (--dry-run)" if dry_run else f"asked: changed {where}")
+    return changed
+
+
+def check_reason(model: Obj, reason: str | None) -> None:
     """Refuse what the Model would not hear, before anything is written."""
-    spec = next(s for s in stage_specs(model) if s["name"] == stage)
-    if spec.get("version") is not None:
-        raise CommandError(
-            f"Model {name_of(model)!r} names version {spec['version']!r} for stage {stage!r} itself, and hears no "
-            "other request; change spec.stages[].version of the Model, where it is kept (Git), instead"
-        )
     if model["spec"].get("requireReason") and not reason:
         raise CommandError(f"Model {name_of(model)!r} wants a reason for every stage change; give one with --reason")
 
 
-def patch_for(version: Obj, stage: str, *, reason: str | None, change: str | None, now: datetime) -> Json | None:
-    """What to change so that the version asks for the stage; None when it asks, or carries it, already."""
-    said = {names.ANNOTATION_REASON: reason, names.ANNOTATION_CHANGE: change}  # None: an earlier request's are removed
+def patch_for(version: Obj, stage: str, said: Mapping[str, str | None], anew: str) -> Json | None:
+    """What to change so that the version asks for the stage; None when it asks, or carries it, already.
+
+    `said`: annotations that go with it. `anew`: a value that asks again for what has ended.
+    """
     if version["spec"].get("stage") != stage:
-        return {"spec": {"stage": stage}, "metadata": {"annotations": said}}
+        return {"spec": {"stage": stage}, "metadata": {"annotations": dict(said)}}
     request = request_of(version)
     if has_ended(request) or request.get("step") == STANDING_BY:
-        return {"metadata": {"annotations": {**said, names.ANNOTATION_REQUEST: stamp(now)}}}
+        return {"metadata": {"annotations": {**said, names.ANNOTATION_REQUEST: anew}}}
     return None
 
 
@@ -130,15 +147,12 @@ def stamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def standing(version: Obj) -> str:
-    """Where the version's request is, in a sentence."""
-    request = request_of(version)
+def standing(version: Obj, stage: str, request: Obj) -> str:
+    """Where a request is, in a sentence."""
     if serves(request):
-        return f"{name_of(version)} carries {request['stage']} since {age(request.get('since'))}"
+        return f"{name_of(version)} carries {stage} since {age(request.get('since'))}"
     where = why(request) if request else "the operator has not answered yet"
-    return (
-        f"{name_of(version)} asks for {version['spec'].get('stage')} already: {request.get('step', 'Waiting')}: {where}"
-    )
+    return f"{name_of(version)} is asked for {stage} already: {request.get('step', 'Waiting')}: {where}"
 
 
 def outlook(model: Obj, version: Obj, stage: str) -> list[str]:

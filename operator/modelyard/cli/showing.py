@@ -16,6 +16,7 @@ from modelyard.cli.completion import complete_model
 from modelyard.cli.errors import UnknownError
 from modelyard.cli.ledgers import NoLedgerError
 from modelyard.cli.objects import (
+    ABNORMAL,
     current,
     made_of,
     name_of,
@@ -171,10 +172,10 @@ def describe_model(model: Obj) -> Iterator[str]:
     if pending:
         yield ""
         yield from table(("PENDING", "TO", "REASON", "WHY"), pending, hued=colours())
-    wrong = [c for c in status_of(model).get("conditions") or () if c["status"] != "True"]
-    if wrong:
+    told = [c for c in status_of(model).get("conditions") or () if (c["status"] == "True") is (c["type"] in ABNORMAL)]
+    if told:
         yield ""
-        yield from (f"{hue(c['type'], c['status'])}: {why(c)}" for c in wrong)
+        yield from (f"{hue(c['type'], c['type'] if c['type'] in ABNORMAL else c['status'])}: {why(c)}" for c in told)
     moves = status_of(model).get("transitions") or ()
     if moves:
         yield ""

@@ -126,8 +126,10 @@ def _held(case: Case, counted: Tally) -> tuple[VersionReason, str] | None:
     expired = f", expired: {', '.join(counted.expired)}" if counted.expired else ""
     text = (
         f"{needed} required at stage {stage!r}, {len(counted.approved_by)} given{names_given}, {counted.missing} "
-        f"missing{expired}; to approve, run what status.approvals.command says; whether you may: kubectl auth can-i "
-        f"approve models.{names.GROUP}/{seen.name} --subresource={stage} --namespace={seen.namespace}"
+        f"missing{expired}; to approve: kubectl modelyard approve {case.version.name} --stage={stage} "
+        f"--namespace={seen.namespace} (without the plugin: what status.approvals.command says); whether you may: "
+        f"kubectl auth can-i approve models.{names.GROUP}/{seen.name} --subresource={stage} "
+        f"--namespace={seen.namespace}"
     )
     return VersionReason.APPROVALS_MISSING, text
 

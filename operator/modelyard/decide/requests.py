@@ -170,15 +170,14 @@ def _why_withdrawn(world: World, stage: StageSpec, request: Request) -> str:
 
 
 def _is_known(remembered: Iterable[Request], wish: Wish) -> bool:
-    """Whether a wish has been placed, or has ended, before."""
+    """Whether a wish has been placed, or has ended, before. `remembered`: the requests of the same object."""
     if wish.recorded_step in ENDED:
         return True
-    for request in remembered:
-        # The Model's line, taken back and written again, asks anew; so its withdrawn requests do not count.
-        retired = request.source == "Model" and request.ended == Step.WITHDRAWN
-        if wish.is_of(request) and not retired:
-            return True
-    return False
+    if wish.request.source == "Model":
+        # The Model's line, changed and changed back or taken out in between, asks anew: only its last request counts.
+        last = max(remembered, key=lambda request: request.place, default=None)
+        return last is not None and last.ended != Step.WITHDRAWN and wish.is_of(last)
+    return any(wish.is_of(request) for request in remembered)
 
 
 def _place(world: World, state: StageState, new: list[Wish]) -> StageState:

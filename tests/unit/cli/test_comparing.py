@@ -1,7 +1,6 @@
 """What is different between two versions, what they come from, who may judge them; and what is asked of a stage."""
 
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ import pytest
 from modelyard.cli.comparison import Change, compare_versions, rendered
 from modelyard.cli.errors import CommandError
 from modelyard.cli.lineage import ancestors, descendants, recipe, same_data
+from modelyard.cli.lines import check_keeper, line_request
+from modelyard.cli.lines import patch_for as line_patch
 from modelyard.cli.people import Right, allows, rights
-from modelyard.cli.promote import check_may_ask, patch_for
+from modelyard.cli.promote import patch_for
 
 Obj = dict[str, Any]
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 REASON, CHANGE, REQUEST = "modelyard.dev/reason", "modelyard.dev/change", "modelyard.dev/request"
 
 
@@ -135,22 +135,56 @@ def asks(step: str) -> Obj:
 
 @pytest.mark.parametrize("step", ["Queued", "Held", "Deploying", "Serving"])
 def test_what_is_asked_already_is_not_asked_again(step: str) -> None:
-    assert patch_for(asks(step), "production", reason=None, change=None, now=NOW) is None
+    assert patch_for(asks(step), "production", {}, "now") is None
 
 
 @pytest.mark.parametrize("step", ["Failed", "Rejected", "RolledBack", "Superseded", "StandingBy"])
 def test_what_ended_is_asked_anew_with_a_value_of_its_own(step: str) -> None:
-    body = patch_for(asks(step), "production", reason="why", change=None, now=NOW)
-    assert body == {"metadata": {"annotations": {REASON: "why", CHANGE: None, REQUEST: "2026-01-01T00:00:00.000000Z"}}}
+    body = patch_for(asks(step), "production", {REASON: "why", CHANGE: None}, "now")
+    assert body == {"metadata": {"annotations": {REASON: "why", CHANGE: None, REQUEST: "now"}}}
 
 
 def test_another_stage_is_one_field() -> None:
-    body = patch_for(asks("Serving"), "staging", reason=None, change="c", now=NOW)
+    body = patch_for(asks("Serving"), "staging", {REASON: None, CHANGE: "c"}, "now")
     assert body == {"spec": {"stage": "staging"}, "metadata": {"annotations": {REASON: None, CHANGE: "c"}}}
 
 
-def test_a_model_that_names_its_version_itself() -> None:
-    stages = [{"name": "production", "version": "6"}]
-    model: Obj = {"metadata": {"name": "fraud"}, "spec": {"stages": stages}}
-    with pytest.raises(CommandError, match="names version '6' for stage 'production' itself"):
-        check_may_ask(model, "production", None)
+def names_6(*managers: str, request: Obj | None = None) -> tuple[Obj, Obj]:
+    """A Model whose line names version 6, kept by those managers, and that version."""
+    owned: Obj = {"f:spec": {"f:stages": {'k:{"name":"production"}': {"f:version": {}}}}}
+    metadata: Obj = {"name": "fraud", "uid": "m", "generation": 4, "resourceVersion": "9"}
+    metadata["managedFields"] = [{"manager": manager, "fieldsV1": owned} for manager in managers]
+    stages = [{"name": "staging"}, {"name": "production", "version": "6"}]
+    return {"metadata": metadata, "spec": {"stages": stages}}, version("6", status={"request": request or {}})
+
+
+def test_the_models_line_is_changed_and_nothing_beside_it() -> None:
+    model, _ = names_6()
+    body = line_patch(model, "production", version("7"), {REASON: "why"}, "now")
+    stages = [{"name": "staging"}, {"name": "production", "version": "7"}]
+    assert body == {"spec": {"stages": stages}, "metadata": {"resourceVersion": "9", "annotations": {REASON: "why"}}}
+
+
+def test_the_models_line_asks_anew_only_for_what_has_ended() -> None:
+    served = names_6(request={"id": "m/3", "stage": "production", "step": "Serving"})
+    assert line_patch(served[0], "production", served[1], {}, "now") is None
+    back = names_6(request={"id": "m/3", "stage": "production", "step": "RolledBack"})
+    body = line_patch(back[0], "production", back[1], {}, "now")
+    assert body == {"metadata": {"resourceVersion": "9", "annotations": {REQUEST: "now"}}}
+
+
+@pytest.mark.parametrize(
+    ("identity", "since", "counts"),
+    [("m/3", 0, True), ("m/3", 4, False), ("m/4", 4, True), ("m/5/nonce", 4, True), ("6/9", 0, False)],
+)
+def test_what_is_said_of_an_earlier_line_does_not_count(identity: str, since: int, counts: bool) -> None:
+    model, found = names_6(request={"id": identity, "stage": "production", "step": "Failed"})
+    assert bool(line_request(model, "production", found, since)) is counts
+
+
+@pytest.mark.parametrize("manager", ["argocd-controller", "argocd-application-controller", "kustomize-controller"])
+def test_a_line_that_comes_from_git_is_left_alone(manager: str) -> None:
+    model, _ = names_6("kubectl", manager)
+    with pytest.raises(CommandError, match=f"{manager} keeps the version of stage 'production'"):
+        check_keeper(model, "production", version("7"))
+    check_keeper(names_6("kubectl", "before-first-apply")[0], "production", version("7"))

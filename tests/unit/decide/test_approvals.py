@@ -191,7 +191,7 @@ def test_too_few_are_told_apart_by_name_and_number() -> None:
     reason, text = counted.held
     assert reason == VersionReason.APPROVALS_MISSING
     assert text.startswith(
-        "2 approvals are required at stage 'production', 1 given (carol), 1 missing, expired: bob; to approve,"
+        "2 approvals are required at stage 'production', 1 given (carol), 1 missing, expired: bob; to approve: "
     )
     assert "kubectl auth can-i approve models.modelyard.dev/fraud --subresource=production --namespace=risk" in text
 

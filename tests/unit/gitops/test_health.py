@@ -308,6 +308,15 @@ class TestNamedByTheModel:
         healthy = [argo.health(kind, obj)[0] for (kind, _), obj in cluster.objects.items() if kind in stories.KINDS]
         assert set(healthy) == {"Healthy"}
 
+    def test_a_version_that_failed_is_asked_anew_when_the_model_comes_back_to_it(self) -> None:
+        cluster = Watched()
+        cluster.results["2"] = [{"error": stories.DIFFERENT_BYTES}]
+        cluster.promote("1", "2", stage=None)
+        for named in ("1", "2", "1", "2"):
+            cluster.model(stages=[{"name": "production", "version": named}])
+            cluster.settle(10)
+        assert (cluster.live(), cluster.request("2")[0]) == ("2", "Serving")
+
     def test_it_says_so_when_the_model_has_forgotten(self) -> None:
         cluster = Watched()
         cluster.model(stages=[{"name": "production", "version": "0"}])
