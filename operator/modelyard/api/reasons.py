@@ -172,6 +172,8 @@ class VersionReason(StrEnum):
     """It could take the stage, and too many records wait for the ledger already; it does when they were appended."""
     CHAIN_ADOPTED = "ChainAdopted"
     """Another cluster has taken over the Model's record; this one promotes nothing any more."""
+    MALFORMED = "Malformed"
+    """A field has not the type it has to have, which the API server did not refuse; the message says which."""
 
 
 class ModelReason(StrEnum):
@@ -217,6 +219,8 @@ class ModelReason(StrEnum):
     """Another cluster has taken over the Model's record: what serves here serves on, and nothing is promoted."""
     STATE_UNKNOWN = "StateUnknown"
     """The Model has no status and the ledger, which may know what it served, cannot be read; nothing moves."""
+    MALFORMED = "Malformed"
+    """A field has not the type it has to have; what serves serves on, and no more is done."""
 
 
 class GateReason(StrEnum):
@@ -301,6 +305,8 @@ class ApprovalReason(StrEnum):
     """The same person approved before, and counts once."""
     ALREADY_SERVING = "AlreadyServing"
     """The version carried the stage before it was made."""
+    MALFORMED = "Malformed"
+    """A field has not the type it has to have; the message says which. Create another."""
 
 
 class RollbackReason(StrEnum):
@@ -326,6 +332,8 @@ class RollbackReason(StrEnum):
     """A later Rollback or a newer promotion took the stage first."""
     TARGET_FAILED = "TargetFailed"
     """The target could not be started; the present version serves on."""
+    MALFORMED = "Malformed"
+    """A field has not the type it has to have; the message says which. Create another."""
 
 
 class EventReason(StrEnum):

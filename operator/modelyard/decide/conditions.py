@@ -22,6 +22,9 @@ from typing import Any
 
 from modelyard.api import codec
 
+MESSAGE_LIMIT = 32_768
+"""Characters that the API server takes; a longer message would keep a whole status from being written."""
+
 
 class Being(Enum):
     """How an object stands towards what was asked of it."""
@@ -80,7 +83,7 @@ def condition(
         "type": kind,
         "status": value,
         "reason": str(reason),
-        "message": message,
+        "message": message[:MESSAGE_LIMIT],
         "observedGeneration": generation,
         "lastTransitionTime": since,
     }

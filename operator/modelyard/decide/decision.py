@@ -1,5 +1,6 @@
 """One decision on one Model: from a snapshot and the time to the Plan. The table of contents of this package.
 
+0. set aside what cannot be read (`malformed`, `shapes`);
 1. understand the Model's spec (`spec`, `world`) and read what is remembered of it (`state`, `recovery`);
 2. register who asks for which stage (`requests`);
 3. judge every version's artifact (`verification`);
@@ -20,6 +21,7 @@ from modelyard.decide import (
     bytes_check,
     events,
     jobs,
+    malformed,
     orphans,
     outbox,
     recovery,
@@ -46,10 +48,19 @@ from modelyard.decide.world import World
 def decide(seen: Snapshot, now: datetime) -> Plan:
     """What is to be done for this Model now. Reads no clock, no network, no log."""
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    readable = malformed.sort_out(seen, now)
+    plan = _decide_readable(readable.seen, now)
+    return replace(plan, actions=(*plan.actions, *readable.writes)) if readable.writes else plan
+
+
+def _decide_readable(seen: Snapshot, now: datetime) -> Plan:
     if seen.model is None:
         return orphans.plan(seen, now)
     if "deletionTimestamp" in seen.model["metadata"]:
         return Plan()
+    unreadable, commit = malformed.commit(seen.model, now)
+    if unreadable:
+        return Plan(commit=commit)
     return _decide(World.of(seen, seen.model, now), seen.model)
 
 

@@ -74,7 +74,8 @@ def pod_template(
     fetches = [fetch] if revision.uri else []
     mounts = [fetch.mount for fetch in fetches]
     spec["containers"] = [podspec.user_container(container, identity, mounts) for container in spec["containers"]]
-    _serve_by_default(spec["containers"][0], stage.serving, spec.get("terminationGracePeriodSeconds", 30))
+    grace = spec.get("terminationGracePeriodSeconds")
+    _serve_by_default(spec["containers"][0], stage.serving, 30 if grace is None else grace)
     podspec.add_fetches(world, annotations, spec, fetches)
     podspec.fill_in(world, spec)
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelyard.decide import templates
+from modelyard.decide import shapes, templates
 from modelyard.decide.spec import ServingSpec, StageSpec
 from modelyard.decide.state import Revision
 from modelyard.decide.versions import Version
@@ -74,18 +74,18 @@ def resolve_template(serving: ServingSpec, of_version: Mapping[str, Any]) -> Map
     """The stage's pod template with what the version says of its server merged over the first container."""
     template = copy.deepcopy(dict(serving.template))
     containers = (template.get("spec") or {}).get("containers") or []
-    if containers and of_version:
+    if containers and of_version and not shapes.misfit(template, shapes.POD_TEMPLATE):
         containers[0] = _merge_container(containers[0], of_version)
     return template
 
 
 def _merge_container(container: Mapping[str, Any], of_version: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(container)
-    if "image" in of_version:
+    if of_version.get("image"):
         merged["image"] = of_version["image"]
-    if "resources" in of_version:
-        merged["resources"] = {**merged.get("resources", {}), **of_version["resources"]}
-    if "env" in of_version:
+    if of_version.get("resources"):
+        merged["resources"] = {**(merged.get("resources") or {}), **of_version["resources"]}
+    if of_version.get("env"):
         own = {entry["name"]: entry for entry in of_version["env"]}
         kept = [entry for entry in merged.get("env") or () if entry["name"] not in own]
         merged["env"] = [*kept, *own.values()]

@@ -68,7 +68,7 @@ def refusal(world: World, version: Version) -> tuple[str, str] | None:
     policy = _policy(world)
     if not policy.get("required"):
         return None
-    if "external" in version.artifact:
+    if version.artifact.get("external"):
         text = "the Model's artifactPolicy.signature.required is true, and what a provider hosts has no files to sign"
         return ArtifactReason.SIGNATURE_UNSUPPORTED, text
     if not _entries(policy):
@@ -114,5 +114,5 @@ def _references(entry: Mapping[str, Any], field: str) -> Iterator[tuple[tuple[st
     """The one reference of an entry, with the names of its kind, where the PEM text is not in the Model itself."""
     source = entry.get(f"{field}From") or {}
     for name, kind in _SOURCES.items():
-        if name in source:
+        if source.get(name):
             yield kind, source[name]

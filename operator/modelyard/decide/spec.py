@@ -131,7 +131,7 @@ def _stage(model: str, spec: Mapping[str, Any], stage: Mapping[str, Any]) -> Sta
         name=stage["name"],
         object_name=object_name,
         serving=_serving(object_name, spec.get("serving"), stage.get("serving") or {}),
-        version=stage.get("version"),
+        version=stage.get("version") or None,
         paused=bool(stage.get("paused")),
         suspend=bool(stage.get("suspend")),
         gates=tuple(_gate(stage["name"], gate) for gate in stage.get("gates") or ()),

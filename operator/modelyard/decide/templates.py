@@ -9,6 +9,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modelyard.decide import shapes
+
 TASK_VOLUME = "modelyard-task"
 """The volume by which the operator's own containers learn what to do."""
 
@@ -19,14 +21,18 @@ def error(template: Mapping[str, Any], field: str) -> str:
 
 
 def _errors(template: Mapping[str, Any], field: str) -> Iterator[str]:
+    wrong = shapes.misfit(template, shapes.POD_TEMPLATE, field)
+    if wrong:
+        yield f"{wrong}; correct it"
+        return
     spec = template.get("spec") or {}
     containers = spec.get("containers")
-    if not isinstance(containers, list) or not containers:
+    if not containers:
         yield f"{field}.spec.containers is empty; name at least one container with its image"
         return
     for index, container in enumerate(containers):
         for key in ("name", "image"):
-            if not isinstance(container, dict) or not container.get(key):
+            if not container.get(key):
                 yield f"{field}.spec.containers[{index}].{key} is missing; set it"
                 return
     if any(volume.get("name") == TASK_VOLUME for volume in spec.get("volumes") or ()):

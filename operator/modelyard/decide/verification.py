@@ -139,7 +139,7 @@ def _verdict(
     refusal = _refusal(world, version)
     if refusal:
         return _failed(world, recorded, *refusal)
-    if "external" in version.artifact:
+    if version.artifact.get("external"):
         return _external(world, version, recorded)
     return _observed(world, state, version, recorded)
 
@@ -175,7 +175,7 @@ def _recorded(version: Version) -> Verdict:
 
 def _refusal(world: World, version: Version) -> tuple[str, str] | None:
     policy = world.model["spec"].get("artifactPolicy") or {}
-    if policy.get("requireDeclaredFiles") and "uri" in version.artifact and not version.artifact.get("files"):
+    if policy.get("requireDeclaredFiles") and version.artifact.get("uri") and not version.artifact.get("files"):
         text = (
             "the Model's artifactPolicy.requireDeclaredFiles is true and spec.artifact.files is empty; "
             "register a new version that lists its files with their sha256"

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from modelyard.decide.snapshot import Obj
-from modelyard.observe.keys import Key, key_of
+from modelyard.observe.keys import Key, key_of, version_named
 from modelyard.observe.slots import Slots, is_running_verification
 from modelyard.observe.trim import trimmed
 
@@ -169,7 +169,7 @@ class Cache:
             holding.show_all = True  # its versions waited for it
         known = self._objects.get(address)
         if address.kind == "Approval" and known:
-            _unlist(holding.approvals, known["spec"]["version"], address.name)  # a namesake may judge another version
+            _unlist(holding.approvals, version_named(known), address.name)  # a namesake may judge another version
         if address.kind == "ModelVersion" and known:
             _unlist(holding.judged, _digest(known), address.name)
         self._objects[address] = obj
@@ -185,7 +185,7 @@ class Cache:
             case "Rollback":
                 _keep(holding.open_rollbacks, address.name, not is_answered(obj))
             case "Approval":
-                holding.approvals[obj["spec"]["version"]][address.name] = None
+                holding.approvals[version_named(obj)][address.name] = None
             case "Job":
                 self._slots.running(address.namespace, address.name, is_running_verification(obj))
 
@@ -205,7 +205,7 @@ class Cache:
             case "Rollback":
                 holding.open_rollbacks.discard(address.name)
             case "Approval":
-                _unlist(holding.approvals, gone["spec"]["version"], address.name)
+                _unlist(holding.approvals, version_named(gone), address.name)
             case "Job":
                 self._slots.running(address.namespace, address.name, False)
         if holding.is_empty:

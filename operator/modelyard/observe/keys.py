@@ -24,7 +24,14 @@ def key_of(obj: Obj) -> Key | None:
     if obj["kind"] == "Model":
         return Key(metadata["namespace"], metadata["name"])
     if obj["kind"] in _NAMED_IN_SPEC:
-        model = (obj.get("spec") or {}).get("model")
+        spec = obj.get("spec")
+        model = spec.get("model") if isinstance(spec, dict) else None
     else:
         model = (metadata.get("labels") or {}).get(names.LABEL_MODEL)
-    return Key(metadata["namespace"], model) if model else None
+    return Key(metadata["namespace"], model) if model and isinstance(model, str) else None
+
+
+def version_named(obj: Obj) -> str:
+    """The version that a ModelVersion is, or an Approval is about; empty for one that does not say it."""
+    version = obj["spec"].get("version")
+    return version if isinstance(version, str) else ""

@@ -11,7 +11,7 @@ from itertools import islice
 
 from modelyard.decide.snapshot import Obj, Settings, Snapshot
 from modelyard.observe.cache import Cache, Holding
-from modelyard.observe.keys import Key
+from modelyard.observe.keys import Key, version_named
 from modelyard.observe.slots import Slots
 
 TWINS_SHOWN = 5
@@ -76,7 +76,7 @@ def _approvals(holding: Holding, versions: Mapping[str, Obj]) -> Iterator[Obj]:
         yield from approvals.values()
         return
     shown = _judged_anew(holding)
-    shown.update(obj["spec"]["version"] for obj in versions.values())
+    shown.update(version_named(obj) for obj in versions.values())
     for version in sorted(shown):
         yield from (approvals[name] for name in sorted(holding.approvals.get(version, ())))
 
@@ -94,7 +94,7 @@ def _judged_anew(holding: Holding) -> set[str]:
     """Versions of which an Approval was made or changed since the last look."""
     approvals = holding.objects["Approval"]
     names = (name for kind, name in holding.changed if kind == "Approval" and name in approvals)
-    return {approvals[name]["spec"]["version"] for name in names}
+    return {version_named(approvals[name]) for name in names}
 
 
 def _rollbacks(holding: Holding) -> Iterator[Obj]:

@@ -13,6 +13,10 @@ from modelyard.runtime import logs
 from modelyard.runtime.app import Brain, run
 from modelyard.runtime.config import DEFAULT_PATH, Config, ConfigError
 
+NESTING = 100_000
+"""Frames that Python may use. The API server stores what is nested 10,000 deep, in the free-form fields of a version;
+Python's own 1,000 would let one such object end every process that reads it."""
+
 log = logging.getLogger("modelyard")
 
 
@@ -26,6 +30,7 @@ def main(brain: Brain | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
+    sys.setrecursionlimit(NESTING)
     logs.set_up(config.log_level, config.log_format)
     try:
         asyncio.run(run(config, brain or Brain(decide.decide, decide.settled, decide.settled_and_told)))

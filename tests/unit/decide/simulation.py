@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Objects = dict[tuple[str, str], dict[str, Any]]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+MOST_PODS = 20
+"""What the nodes have room for, of one Deployment."""
 SERVER = {"spec": {"containers": [{"name": "server", "image": "example"}]}}
 
 
@@ -61,6 +63,14 @@ class Cluster:
         self.pointed: list[str | None] = []
         """What the production Service's selector named, at each write."""
         self._numbers = itertools.count(first_number)
+
+    def copy(self) -> "Cluster":
+        """Another cluster in which everything is the same by now."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            setattr(other, name, _copy(value) if name == "objects" else copy.copy(value))
+        other.ledger = copy.deepcopy(self.ledger)
+        return other
 
     # What users do.
 
@@ -274,7 +284,7 @@ class Cluster:
         wanted = {}
         for (kind, name), deployment in self.objects.items():
             if kind == "Deployment":
-                for number in range(deployment["spec"]["replicas"]):
+                for number in range(min(deployment["spec"]["replicas"], MOST_PODS)):
                     wanted[f"{name}-{number}"] = deployment
         for key in [k for k in self.objects if k[0] == "Pod" and not k[1].endswith("-x") and k[1] not in wanted]:
             del self.objects[key]
