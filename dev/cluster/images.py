@@ -1,6 +1,6 @@
 """Which images the native cluster runs, and loading those that changed.
 
-    modelyard:dev                 base <- locked dependencies <- modelyard's own wheel
+    modelyard:dev                 base <- locked dependencies <- their SBOM <- modelyard's own wheel
     modelyard-example-server:dev  base <- its locked dependencies <- its own files
     modelyard-example-gates:dev   modelyard-example-server:dev <- its own files
     pause                         busybox, which sleeps
@@ -49,7 +49,8 @@ def refresh() -> None:
     """Build what changed, load what the cluster lacks."""
     layers.forget_unused()
     with step(f"image {OPERATOR_IMAGE}"):
-        parts = (layers.base(), layers.operator_dependencies(), layers.operator())
+        dependencies = layers.operator_dependencies()
+        parts = (layers.base(), dependencies, layers.sbom(dependencies), layers.operator())
         _load(Image(OPERATOR_IMAGE, parts, _settings(OPERATOR_IMAGE)))
     with step(f"image {SERVER_IMAGE}"):
         locked = (CONTEXTS[SERVER_IMAGE] / "requirements.lock").read_text()

@@ -7,8 +7,10 @@ of our sources makes one small layer anew. The base is Debian 12's own Python 3.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
+import tarfile
 import tempfile
 import time
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 from dev.cluster.archive import write_layer
 from dev.cluster.places import CACHE, ROOT
 from dev.cluster.say import run
+from dev.sbom import FILE, PLACE, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +61,21 @@ def operator_dependencies() -> Path:
 def packages(locked: str) -> Path:
     """The Python packages that a lock names, in exactly those versions."""
     return _cached("python", locked, lambda folder: _install(folder, locked), inside=PACKAGES)
+
+
+def sbom(dependencies: Path) -> Path:
+    """The list of what is in the layer of the operator's dependencies, and under which licences."""
+    export = [UV, "export", "--quiet", "--frozen", "--no-dev", "--format", "cyclonedx1.5"]
+    locked = json.loads(run([*export, "--preview-features", "sbom-export"], why="read uv.lock", cwd=ROOT))
+    with tarfile.open(dependencies) as tar:
+        members = [member for member in tar if member.name.endswith(".dist-info/METADATA")]
+        metadata = [file.read().decode() for member in members if (file := tar.extractfile(member))]
+    text = json.dumps(describe(locked, metadata), indent=1)
+
+    def build(folder: Path) -> None:
+        (folder / FILE).write_text(text)
+
+    return _cached("sbom", text, build, inside=PLACE)
 
 
 def operator() -> Path:
