@@ -43,6 +43,7 @@ BAD_VALUES: dict[str, Any] = {
     "a path has neither": "data\\model",
     "a path is relative": "data/../../etc/passwd",
     "an endpoint is": "minio:9000",
+    "a URL with a password": "https://ci:token@example.com/x",
     "caBundle is PEM": "MIIB",
     "replicas is at least 1": 0,
     "this release reads artifacts from S3 only": "gs://models/fraud/7/",

@@ -163,4 +163,8 @@ ObjectName = Annotated[
 Word = Annotated[str, Field(min_length=1, max_length=63)]
 Line = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=4096)]
-Uri = Annotated[str, Field(min_length=1, max_length=2048)]
+NO_PASSWORD = Rule(
+    r"!self.matches('^[A-Za-z][A-Za-z0-9+.-]*://[^/@]*:[^/@]*@')",
+    "a URL with a password would be read by everybody who may read this object, and kept in the ledger; take it out",
+)
+Uri = Annotated[str, Field(min_length=1, max_length=2048, json_schema_extra=validated(NO_PASSWORD))]

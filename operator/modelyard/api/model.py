@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from modelyard.api.base import (
+    NO_PASSWORD,
     PATTERN_MESSAGE,
     ApiType,
     Line,
@@ -86,7 +87,8 @@ class Storage(ApiType):
                 max_length=2048,
                 pattern=r"^https?://[^\s/]+.*$",
                 json_schema_extra={
-                    PATTERN_MESSAGE: "an endpoint is the URL of an S3 service, such as https://minio.storage.svc:9000"
+                    PATTERN_MESSAGE: "an endpoint is the URL of an S3 service, such as https://minio.storage.svc:9000",
+                    **validated(NO_PASSWORD),
                 },
             ),
         ]
