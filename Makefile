@@ -1,7 +1,7 @@
 # Every daily task, one verb each; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help cluster down status images install-dev demo crds check test test-unit test-api test-cluster test-faults bench clean
+.PHONY: help cluster down status images ledger-secrets install-dev demo crds check test test-unit test-api test-cluster test-faults bench clean
 
 # uv reads pyproject.toml and uv.lock. A machine without it gets one in a place of its own.
 PYTHON ?= python3
@@ -31,13 +31,24 @@ status: ## say which of its programs run
 images: $(UV) ## rebuild what changed in modelyard:dev and the examples' images, and load it
 	@$(CLUSTER) images
 
+# The installed operator keeps a ledger in the cluster's own store, signed with a key of the cluster's own.
+ledger-secrets:
+	@test -f .cluster/ledger.pem || (umask 077 && openssl genpkey -algorithm ed25519 -out .cluster/ledger.pem)
+	@$(KUBECTL) create namespace modelyard-system --dry-run=client -o yaml | $(KUBECTL) apply -f - >/dev/null
+	@$(KUBECTL) -n modelyard-system create secret generic ledger-s3 --from-env-file=.cluster/s3.env --dry-run=client -o yaml \
+	  | $(KUBECTL) apply -f - >/dev/null
+	@$(KUBECTL) -n modelyard-system create secret generic ledger-key --from-file=key.pem=.cluster/ledger.pem --dry-run=client -o yaml \
+	  | $(KUBECTL) apply -f - >/dev/null
+
 # Namespaces labelled modelyard.dev/unprotected are for tests in which an administrator plays the operator.
-install-dev: images ## install or upgrade the operator from this checkout in the cluster
+install-dev: images ledger-secrets ## install or upgrade the operator from this checkout in the cluster
 	$(HELM) upgrade --install modelyard charts/modelyard --namespace modelyard-system --create-namespace \
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
 	  --set 'admission.namespaceSelector.matchExpressions[0].key=modelyard.dev/unprotected' \
 	  --set 'admission.namespaceSelector.matchExpressions[0].operator=DoesNotExist' \
 	  --set 'admission.sharedAccounts={gitops}' \
+	  --set clusterName=dev,ledger.url=s3://ledger/modelyard,ledger.secretName=ledger-s3,ledger.signingSecretName=ledger-key \
+	  --set ledger.endpoint="$$(sed -n 's/^AWS_ENDPOINT_URL=//p' .cluster/s3.env)" \
 	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
 
 demo: cluster install-dev ## the main job on a real model: register, verify, serve, promote, roll back

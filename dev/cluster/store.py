@@ -1,6 +1,6 @@
 """The S3 store for development and tests: versitygw, with object versions, at one address for host and pods.
 
-Writes `.cluster/s3.env`, whose keys are those of a storage Secret. The bucket `models` is there
+Writes `.cluster/s3.env`, whose keys are those of a storage Secret. The buckets `models` and `ledger` are there
 from the start; tests make their own.
 """
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 FOLDER = STATE / "s3"
-BUCKET = "models"
+BUCKETS = ("models", "ledger")
 
 
 def start(programs: dict[str, Path], address: str = NODE_ADDRESS, *, isolated: bool = True) -> None:
     """Start the store and wait until it answers."""
     settings = _settings(address)
-    for part in ("iam", "versions", f"data/{BUCKET}"):  # a folder is a bucket
+    for part in ("iam", "versions", *(f"data/{bucket}" for bucket in BUCKETS)):  # a folder is a bucket
         (FOLDER / part).mkdir(parents=True, exist_ok=True)
     command = [str(programs["versitygw"]), "--port", f"{address}:{S3_PORT}", "--region", REGION, "--keep-alive"]
     command += ["--quiet", "--iam-dir", str(FOLDER / "iam")]

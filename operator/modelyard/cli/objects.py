@@ -134,11 +134,10 @@ def made_of(spec: Obj) -> dict[str, str]:
         "pipeline": " ".join((spec.get("pipeline") or {}).values()),
     }
     for data in spec.get("datasets") or ():
-        found[f"data {data['name']}"] = " ".join(
-            str(data[f]) for f in ("context", "version", "digest", "uri") if f in data
-        )
+        known = (str(data[field]) for field in ("context", "version", "digest", "uri") if field in data)
+        found[f"data {data['name']}"] = " ".join(known) or "-"  # a name alone is told as well
     for base in spec.get("baseModels") or ():
-        found[f"base {base['ref']}"] = base.get("relation", "")
+        found[f"base {base['ref']}"] = base.get("relation") or "-"
     return found
 
 

@@ -28,7 +28,6 @@ from modelyard.kube.client import Client
 from modelyard.kube.errors import KubeError
 from modelyard.kube.kinds import KINDS, OBSERVED
 from modelyard.ledger.place import open_place
-from modelyard.ledger.signing import Signer
 from modelyard.observe.cache import Cache
 from modelyard.observe.canary import Canary
 from modelyard.observe.keys import Key
@@ -108,10 +107,11 @@ class Operator:
             clock=time.monotonic,
         )
         events = EventPublisher(client, instance=config.identity, clock=_now)
-        ledger, signer = config.ledger, config.ledger.signer() if config.ledger else None
-        self._recorder = self._open_ledger(ledger, signer, metrics) if ledger else None
-        self._head_notes = self._note_heads(ledger, signer) if ledger and signer else None
-        self._ledger_service = self._serve_ledger(ledger, client, metrics) if ledger else None
+        self._recorder: Recorder | None = None
+        self._head_notes: HeadNotes | None = None
+        self._ledger_service: LedgerService | None = None
+        if config.ledger:
+            self._keep_ledger(config.ledger, client, metrics)
         self._reconciler = Reconciler(
             Parts(
                 cache=self._cache,
@@ -136,10 +136,11 @@ class Operator:
         )
         self._show_state_to(metrics)
 
-    def _open_ledger(self, settings: Ledger, signer: Signer | None, metrics: Metrics) -> Recorder:
-        return Recorder(
-            open_place(settings.as_opened()),
-            self._config.cluster_name,
+    def _keep_ledger(self, settings: Ledger, client: Client, metrics: Metrics) -> None:
+        place, signer, cluster = open_place(settings.as_opened()), settings.signer(), self._config.cluster_name
+        self._recorder = Recorder(
+            place,
+            cluster,
             recover_from=settings.recover_from,
             signer=signer,
             cache=self._cache,
@@ -148,23 +149,12 @@ class Operator:
             metrics=metrics,
             clock=_now,
         )
-
-    def _note_heads(self, settings: Ledger, signer: Signer) -> HeadNotes:
-        return HeadNotes(
-            open_place(settings.as_opened()),
-            self._config.cluster_name,
-            signer,
-            cache=self._cache,
-            fence=self._leave_unless_leading,
-            clock=_now,
-        )
-
-    def _serve_ledger(self, settings: Ledger, client: Client, metrics: Metrics) -> LedgerService | None:
-        if settings.serve_port is None:
-            return None
-        shown = (self._config.cluster_name, *settings.recover_from)
-        callers = Callers(client, time.monotonic)
-        return LedgerService(settings.serve_port, open_place(settings.as_opened()), shown, callers, metrics)
+        if signer:
+            fence = self._leave_unless_leading
+            self._head_notes = HeadNotes(place, cluster, signer, cache=self._cache, fence=fence, clock=_now)
+        if settings.serve_port is not None:
+            shown, callers = (cluster, *settings.recover_from), Callers(client, time.monotonic)
+            self._ledger_service = LedgerService(settings.serve_port, place, shown, callers, metrics)
 
     async def run(self) -> None:
         """Run until a signal; raises when it cannot go on."""
