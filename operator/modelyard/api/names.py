@@ -25,7 +25,7 @@ ANNOTATION_REQUEST = f"{GROUP}/request"  # any new value asks anew for the stage
 ANNOTATION_RETRY = f"{GROUP}/retry"  # any new value: another attempt of the gates and of a failed verification
 ANNOTATION_REASON = f"{GROUP}/reason"  # why; copied into the record
 ANNOTATION_CHANGE = f"{GROUP}/change"  # Git commit or pipeline behind a request: claimed by whoever asks, not verified
-ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"
+ANNOTATION_ALLOW_DELETION = f"{GROUP}/allow-deletion"  # true, or unrecorded
 
 # Stamps: annotations that the chart's admission policies write or demand, each time with the authenticated user.
 ANNOTATION_REQUESTED_BY = f"{GROUP}/requested-by"  # who changed stage, request or a Model's stages, or created this

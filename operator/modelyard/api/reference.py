@@ -43,7 +43,8 @@ _ANNOTATIONS = {
     names.ANNOTATION_RETRY: "On a ModelVersion: any new value asks for another attempt: of gates that said no or gave "
     "no answer, or of a verification that failed. A request that Failed is made anew by it, with a new place.",
     names.ANNOTATION_RETRIED_BY: "On a ModelVersion: who asked for that; stamped by the API server where it can.",
-    names.ANNOTATION_ALLOW_DELETION: "On a Model: allows to delete it while it serves.",
+    names.ANNOTATION_ALLOW_DELETION: "On a Model: `true` allows to delete it while it serves, `unrecorded` also "
+    "while records of it wait for the ledger, which are then lost.",
 }
 
 

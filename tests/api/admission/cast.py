@@ -161,6 +161,9 @@ USERS_OBJECTS = [
     model("idle"),
     model("wide", stages=[{"name": f"stage{number}"} for number in range(16)]),
     custom("Model", "doomed", {}, annotations={f"{GROUP}/allow-deletion": "true"}),
+    model("unrecorded"),
+    custom("Model", "unheard", {}, annotations={f"{GROUP}/allow-deletion": "true"}),
+    custom("Model", "unmissed", {}, annotations={f"{GROUP}/allow-deletion": "unrecorded"}),
     model("quiet", requireReason=True),
     model("pinned", stages=[{"name": "staging"}, {"name": "production", "version": "1"}]),
     version("fraud-1", "production"),
@@ -183,9 +186,25 @@ OPERATORS_OBJECTS = [
     configmap("fraud-production", OURS),
     job("fraud-2-verify", {**OURS, f"{GROUP}/job": "verify"}, {**OURS, f"{GROUP}/job": "verify"}),
 ]
+LEDGER_DOWN = {
+    "conditions": [
+        {
+            "type": "LedgerSynced",
+            "status": "False",
+            "reason": "LedgerUnavailable",
+            "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+    ],
+    "ledger": {"outbox": [{"ordinal": 1, "entry": {}}, {"ordinal": 2, "entry": {}}]},
+}
+SERVING = {"stages": [{"name": "production", "current": {"version": "1"}}]}
 STATUSES = {
-    ("model", "fraud"): {"stages": [{"name": "production", "current": {"version": "1"}}]},
-    ("model", "doomed"): {"stages": [{"name": "production", "current": {"version": "1"}}]},
+    ("model", "fraud"): SERVING,
+    ("model", "doomed"): SERVING,
+    ("model", "unrecorded"): LEDGER_DOWN,
+    ("model", "unheard"): {**SERVING, **LEDGER_DOWN},
+    ("model", "unmissed"): {**SERVING, **LEDGER_DOWN},
     ("modelversion", "fraud-1"): {"stages": [{"name": "production"}]},
     ("modelversion", "fraud-4"): {"stages": [{"name": "staging"}, {"name": "production"}]},
 }

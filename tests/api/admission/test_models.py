@@ -5,7 +5,7 @@ import pytest
 from .acts import annotate, apply, create, delete, delete_collection, outcome, patch
 from .cast import Act, Cast, model
 from .table import Row, rows, words
-from .words import ALLOWED, NO_REASON_FOR_PIN, SERVES, TOO_MANY, lacks, no_right
+from .words import ALLOWED, NO_REASON_FOR_PIN, RECORDS_WAIT, SERVES, TOO_MANY, lacks, no_right
 
 pytestmark = pytest.mark.api
 
@@ -67,6 +67,9 @@ DELETIONS: list[Row] = [
     ("one that does not serve", "erin", delete("model", "idle"), ALLOWED),
     ("by a promoter", "bob", delete("model", "idle"), no_right("delete", "models")),
     ("one that is meant to go", "erin", delete("model", "doomed"), ALLOWED),
+    ("what is not in the ledger", "erin", delete("model", "unrecorded"), RECORDS_WAIT.format(model="unrecorded")),
+    ("though it is meant to go", "erin", delete("model", "unheard"), RECORDS_WAIT.format(model="unheard")),
+    ("and is not to be recorded", "erin", delete("model", "unmissed"), ALLOWED),
     ("meaning it takes a right", "bob", annotate("model", "fraud", allow_deletion="true"), NOT_STAGING),
     ("an editor's", "erin", annotate("model", "fraud", allow_deletion="true"), ALLOWED),
 ]

@@ -65,6 +65,11 @@ SERVES = (
     "deletion: Model fraud serves at production, and its servers would go with it; if that is meant: kubectl annotate "
     "models.modelyard.dev/fraud modelyard.dev/allow-deletion=true --namespace=risk"
 )
+RECORDS_WAIT = (
+    "deletion: Model {model} has 2 records that wait for the ledger, and they would go with it; wait for its condition "
+    "LedgerSynced; if they are to be lost: kubectl annotate models.modelyard.dev/{model} "
+    "modelyard.dev/allow-deletion=unrecorded --overwrite --namespace=risk"
+)
 NO_REASON = (
     "reason: Model quiet asks for a reason when a version changes its stage: say why in the annotation "
     "modelyard.dev/reason, in the same change"
