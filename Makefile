@@ -1,7 +1,7 @@
 # Every daily task, one verb each; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help cluster down status images ledger-secrets install-dev demo crds check test test-unit test-api test-cluster test-faults bench clean
+.PHONY: help cluster down status images ledger-secrets install-dev demo crds check test test-unit test-api test-cluster test-faults test-faults-long bench clean
 
 # uv reads pyproject.toml and uv.lock. A machine without it gets one in a place of its own.
 PYTHON ?= python3
@@ -76,8 +76,13 @@ test-api: cluster ## against a real API server
 test-cluster: cluster ## with real pods
 	$(PYTEST) -m cluster
 
-test-faults: cluster ## kill and disturb the operator on a real API server, again and again
+test-faults: cluster ## kill and disturb the operator on a real API server, some 150 times
 	$(PYTEST) -m faults
+
+RUNS ?= 1500
+MINUTES ?= 60
+test-faults-long: cluster ## the same RUNS=1500 times within MINUTES=60, and the table in docs/reliability.md
+	$(UV) run --group demo python -m tests.faults --runs $(RUNS) --minutes $(MINUTES) --write docs/reliability.md
 
 bench: cluster ## measure, beside the raw floor of the same run
 	$(UV) run python -m tests.bench

@@ -7,6 +7,7 @@ again. `--write` puts the table into the page that shows it.
 import argparse
 import itertools
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -78,11 +79,13 @@ class Figures:
 def main() -> int:
     """Run, and print the table."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that what was set up is taken away
     begun, figures = time.monotonic(), Figures()
     deadline = begun + 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder, a_ground(options.lanes, Path(folder)) as ground:
         orders = _orders(ground, options)
         done, wanted = _run_all(ground, iter(orders), figures, options.lanes, deadline), len(orders)
+        figures.failures += ground.leftovers()
     minutes = (time.monotonic() - begun) / 60
     cut = f"cut after {options.minutes:g} minutes: {done} of {wanted} runs were done" if done < wanted else ""
     said = f"{datetime.now(UTC):%Y-%m-%d}: {done:,} runs in {minutes:.0f} minutes, {options.lanes} at a time. {cut}"

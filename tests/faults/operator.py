@@ -7,6 +7,7 @@ is shorter than in earnest, so that a run takes seconds; what they do is not tou
 
 import tests.api_runtime.group  # isort: skip  # noqa: F401  # before everything that reads the names
 
+import ctypes
 import gc
 import json
 import mmap
@@ -28,6 +29,8 @@ from modelyard.runtime.config import Config
 from modelyard.storage import s3
 
 LEASE = lease.Timing(duration=5, deadline=3.5, renew_every=0.7, retry_every=0.2)
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 SWEEP = 3.0
 CALLS = aiohttp.ClientTimeout(total=3, sock_connect=1)
 
@@ -67,6 +70,7 @@ def serve() -> None:
 
 def _become(order: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)  # whatever ends the tests, no operator is left behind
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, log), (2, log)):

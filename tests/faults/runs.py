@@ -123,6 +123,15 @@ class Ground:
         writes = self.undisturbed(scenario).writes
         return [Order(STOP, scenario, n) for n in range(1, len(writes) + 1)]
 
+    def leftovers(self) -> list[str]:
+        """What is still there of Models that were deleted: objects that nobody would ever take away."""
+        with suppress(TimeoutError):
+            wait_until(lambda: not self._left(), CONVERGES_WITHIN, "all is gone", every=1)
+        return self._left()
+
+    def _left(self) -> list[str]:
+        return [f"left behind: {what}" for yard in list(self._yards.queue) for what in yard.managed()]
+
     def _find_out(self, name: str) -> Outcome:
         scenario = SCENARIOS[name]
         with self._story(scenario) as story:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 LANES = 6
 STOPS = 3
 """Of all the writes of a scenario, after how many the process dies."""
-TRIED = 4
+TRIED = 6
 """On how many scenarios a method is tried."""
 SEED = int(os.environ.get("MODELYARD_FAULTS_SEED", "1"))
 
@@ -31,6 +31,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """An API group and namespaces of the tests' own, each with its operator."""
     with a_ground(LANES, tmp_path_factory.mktemp("lanes")) as ground:
         yield ground
+        assert ground.leftovers() == []
 
 
 def test_wherever_the_process_dies(ground: Ground) -> None:

@@ -215,6 +215,13 @@ class Yard:
         pattern = PATHS.get(kind, f"/apis/{self.group}/v1alpha1/{{}}/{kind.lower()}s")
         return pattern.format(f"namespaces/{self.namespace}") + (f"/{name}" if name else "")
 
+    def managed(self) -> list[str]:
+        """Everything that an operator has made here."""
+        kinds = ("Service", "ConfigMap", "Deployment", "Job")
+        label = "labelSelector=app.kubernetes.io%2Fmanaged-by%3Dmodelyard"
+        found = ((kind, self.api.call("GET", f"{self.path(kind)}?{label}")["items"]) for kind in kinds)
+        return [f"{kind} {item['metadata']['name']}" for kind, items in found for item in items]
+
     def now(self) -> str:
         """The present moment, as the API server counts."""
         return str(self.api.call("GET", f"{self.path('ConfigMap')}?limit=1")["metadata"]["resourceVersion"])
