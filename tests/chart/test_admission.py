@@ -102,7 +102,7 @@ def test_pods_with_a_verdict_are_known_by_their_names(helm: Helm, model: str) ->
     """The policy on commands sees nothing else of a pod, and Kubernetes cuts a Job's name to make a pod's of it."""
     (validation,) = policies(helm.render())["commands"]["validations"]
     pattern = validation["expression"].partition("matches('")[2].partition("')")[0]
-    world: Any = SimpleNamespace(seen=SimpleNamespace(name=model))
+    world: Any = SimpleNamespace(seen=SimpleNamespace(name=model), model={"spec": {}})
     version: Any = SimpleNamespace(uid="u")
     attempt: Any = SimpleNamespace(for_request="", attempt=1, binding=("g",), retry="")
     for job in (
