@@ -24,6 +24,12 @@ class KeptOpen(Api):
     def __init__(self) -> None:
         super().__init__()
         self._of_thread = threading.local()
+        self._opened: list[http.client.HTTPSConnection] = []
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._opened:
+            connection.close()
 
     def call(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Obj:
         """One request; the object answered."""
@@ -55,4 +61,5 @@ class KeptOpen(Api):
             assert where.hostname
             found = http.client.HTTPSConnection(where.hostname, where.port, context=self.context, timeout=TIMEOUT)
             self._of_thread.connection = found
+            self._opened.append(found)
         return found

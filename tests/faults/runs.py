@@ -115,7 +115,7 @@ class Ground:
     def run(self, order: Order) -> Outcome:
         """One run in a free lane; the end of the undisturbed one is waited for."""
         aim = self.undisturbed(order.scenario)
-        with self._story(SCENARIOS[order.scenario]) as story:
+        with self.story(SCENARIOS[order.scenario]) as story:
             return _dies(story, order, aim) if order.method == STOP else _disturbed(story, order, aim)
 
     def stops(self, scenario: str) -> list[Order]:
@@ -134,23 +134,24 @@ class Ground:
 
     def _find_out(self, name: str) -> Outcome:
         scenario = SCENARIOS[name]
-        with self._story(scenario) as story:
+        with self.story(scenario) as story:
             yard = story.yard
             yard.proxy.faults = before = Counted(story.model)
             scenario.prepare(story)
-            _wait_for_quiet(before)
+            wait_for_quiet(before)
             yard.proxy.faults = counted = Counted(story.model)
             scenario.act(story)
             wait_until(lambda: _is_over(story, scenario), SERVES_WITHIN, f"{name}: it ends as it should")
             wait_until(story.is_told, CONVERGES_WITHIN, f"{name}: the ledger has it all")
-            _wait_for_quiet(counted)
+            wait_for_quiet(counted)
             found = _outcome(story, scenario, counted)
             assert not found.interruptions, f"{name}: {found.interruptions}"
             assert not found.untrue, f"{name}: {found.untrue}"
             return found
 
     @contextmanager
-    def _story(self, scenario: Scenario) -> Iterator[Story]:
+    def story(self, scenario: Scenario) -> Iterator[Story]:
+        """A Model of its own in a free lane, with the operator as the scenario wants it."""
         yard = self._yards.get()
         story = Story(yard, f"m{next(numbers)}", ledger=scenario.ledger)
         try:
@@ -172,6 +173,7 @@ def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
     kube, api, group = Kube.connect(), KeptOpen(), new_group()
     free: queue.Queue[Yard] = queue.Queue()
     with ExitStack() as stack:
+        stack.callback(api.close)
         define(kube, group)
         stack.callback(undefine, kube, group)
         node = stack.enter_context(a_node(api))
@@ -195,7 +197,7 @@ def _disturbed(story: Story, order: Order, aim: Outcome) -> Outcome:
     yard, scenario, method = story.yard, SCENARIOS[order.scenario], METHODS[order.method]
     yard.proxy.faults = before = Counted(story.model)
     scenario.prepare(story)
-    _wait_for_quiet(before)
+    wait_for_quiet(before)
     exits, begun = yard.exits, time.monotonic()
     yard.proxy.faults = wrong = method.on_the_wire(story, order.seed, yard.now())
     with _people(story, scenario) as acting:
@@ -220,7 +222,7 @@ def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
     yard, scenario = story.yard, SCENARIOS[order.scenario]
     yard.proxy.faults = before = Counted(story.model)
     scenario.prepare(story)
-    _wait_for_quiet(before)
+    wait_for_quiet(before)
     yard.proxy.faults = first = StopAfter(story.model, order.seed, yard.signal_end)
     with _people(story, scenario) as acting:
         wait_until(
@@ -228,7 +230,7 @@ def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
             SERVES_WITHIN,
             "it ends as it should, or the operator dies",
         )
-        _wait_for_quiet(first)
+        wait_for_quiet(first)
         yard.proxy.faults = second = Counted(story.model)
         lifted = time.monotonic()
         if first.ended.is_set():
@@ -260,7 +262,7 @@ def _settle(story: Story, aim: Outcome, counting: Counted) -> None:
     with suppress(TimeoutError):  # the comparison will show the difference
         wait_until(lambda: story.end() == aim.end, CONVERGES_WITHIN, "the same end as undisturbed", every=0.4)
         wait_until(story.is_told, CONVERGES_WITHIN, "the ledger has it all")
-    _wait_for_quiet(counting)
+    wait_for_quiet(counting)
 
 
 def _outcome(story: Story, scenario: Scenario, *counted: Counted) -> Outcome:
@@ -275,7 +277,7 @@ def _outcome(story: Story, scenario: Scenario, *counted: Counted) -> Outcome:
     )
 
 
-def _wait_for_quiet(counting: Counted) -> None:
+def wait_for_quiet(counting: Counted) -> None:
     """Return when nothing was written for a while, or the process has ended."""
     deadline = time.monotonic() + CONVERGES_WITHIN
     seen, since = -1, time.monotonic()
