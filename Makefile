@@ -64,6 +64,10 @@ check: $(UV) ## format, lint, types, import contracts
 	$(UV) run mypy --no-warn-unused-ignores dev  # whether the demo group is installed or not
 	$(UV) run lint-imports
 
+.PHONY: audit
+audit: $(UV) ## whether a vulnerability is known of a package in the image
+	@$(PYTHON) -m dev.audit
+
 test: check cluster ## everything: what a change must pass
 	$(PYTEST) $(SIDE_BY_SIDE)=4
 
