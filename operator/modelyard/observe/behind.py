@@ -18,11 +18,12 @@ def doubtful(cache: Cache, key: Key) -> Iterator[str]:
         for request in stage.get("requests") or ():
             if request.get("source") == "Model" or request.get("step") in ENDED:
                 continue
-            name = f"{key.model}-{request['version']}"
-            uid, generation, *_ = request["id"].split("/")
+            uid, _, edit = request.get("id", "").partition("/")
+            generation = edit.partition("/")[0]
+            name = f"{key.model}-{request.get('version')}"
             known = cache.get(Address("ModelVersion", key.namespace, name))
             if known is not None and known["metadata"]["uid"] == uid:
-                lags = known["metadata"].get("generation", 1) < int(generation)
+                lags = generation.isdecimal() and known["metadata"].get("generation", 1) < int(generation)
             else:
                 lags = not cache.is_buried(uid)
             if lags:

@@ -36,6 +36,8 @@ def cache() -> Cache:
         pytest.param(asks(id="uid-2/3/again"), None, ["fraud-2"], id="it asked once more by annotation"),
         pytest.param(asks(), version_2(3), [], id="it is known as it asked"),
         pytest.param(asks(), version_2(4), [], id="it is known as it is since it withdrew"),
+        pytest.param(asks(id="uid-2"), version_2(3), [], id="its id says nothing of an edit"),
+        pytest.param({"version": "2"}, None, ["fraud-2"], id="its id is lost"),
         pytest.param(asks(step="Withdrawn"), None, [], id="the request has ended"),
         pytest.param(asks(source="Model", id="uid-of-model/3"), None, [], id="the Model itself asked"),
     ],
