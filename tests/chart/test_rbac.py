@@ -125,6 +125,18 @@ def test_the_ledger_is_served_to_whom_rbac_allows(helm: Helm) -> None:
 
 USERS = {
     "viewer": (rights(), {"view", "edit", "admin"}),
+    "auditor": (
+        rights(
+            (
+                ("get", "list"),
+                tuple(
+                    f"{kind}.rbac.authorization.k8s.io"
+                    for kind in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+                ),
+            )
+        ),
+        set(),
+    ),
     "registrar": (
         rights((CHANGE, ("modelversions.modelyard.dev",)), (("promote",), stages("staging", "archived"))),
         {"edit", "admin"},

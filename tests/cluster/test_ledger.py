@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +19,10 @@ import pytest
 from tests.cluster.conftest import NAMESPACE_LABELS, a_registry
 from tests.cluster.registry import Registry
 from tests.cluster.test_approvals import acting, approve, in_another_second_than, person
-from tests.kube import CLUSTER_DIR, Timeout
+from tests.kube import CLUSTER_DIR, Kube, Timeout
 from tests.plugin import Done, Plugin
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ledger")]
 
 RECORDED = Timeout("the ledger has been told", 60)
 URL = "s3://ledger/modelyard"
@@ -51,12 +52,9 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    kube, storage = request.getfixturevalue("kube"), request.getfixturevalue("storage")
-    with a_registry(kube, storage, NAMESPACE_LABELS) as registry:
-        for who, role in ROLES:
-            binding = ("rolebinding", f"{who}-{role}", f"--clusterrole=modelyard-{role}", f"--user={who}")
-            registry.kube.run("create", *binding)
+def told(kube: Kube, storage: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """All of the story, once for the module."""
+    with a_registry(kube, storage, NAMESPACE_LABELS) as registry, people(registry):
         registry.model(stages=STAGES)
         moments = [serve(registry, "1"), serve(registry, "2")]
         acting(registry, "dave").rollback("back")
@@ -65,8 +63,22 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         moments.append(now())
         for version in ("1", "2"):
             registry.kube.delete("modelversion", f"fraud-{version}")
-        folder = tmp_path_factory.mktemp("plugin")
-        yield Told(registry, *moments, folder, {name: storage[name] for name in storage if name.startswith("AWS_")})
+        keys = {name: value for name, value in storage.items() if name.startswith("AWS_")}
+        yield Told(registry, *moments, tmp_path_factory.mktemp("plugin"), keys)
+
+
+@contextmanager
+def people(registry: Registry) -> Iterator[None]:
+    """Who may do what in the namespace; Dave sees in the whole cluster who may."""
+    for who, role in ROLES:
+        binding = ("rolebinding", f"{who}-{role}", f"--clusterrole=modelyard-{role}", f"--user={who}")
+        registry.kube.run("create", *binding)
+    auditor = f"auditor-{registry.namespace}"
+    registry.kube.run("create", "clusterrolebinding", auditor, "--clusterrole=modelyard-auditor", "--user=dave")
+    try:
+        yield
+    finally:
+        registry.kube.delete("clusterrolebinding", auditor)
 
 
 def serve(registry: Registry, version: str) -> str:
@@ -136,6 +148,15 @@ def test_namespaces_are_walls(told: Told) -> None:
     everything = told.ask("carol", "ledger", "verify")
     assert everything.code == 4
     assert "user 'carol' may not list models/ledger in all namespaces" in everything.err
+
+
+def test_an_auditor_sees_who_may_do_what(told: Told) -> None:
+    """Kubernetes shows roles and bindings to no viewer; the auditor's role does."""
+    viewer = told.ask("carol", "who", "fraud").ok()
+    assert "the ClusterRole modelyard-auditor gives it" in viewer.err
+    seen = told.ask("dave", "who", "fraud@production").ok()
+    assert not seen.err
+    assert {"approve", "bob"} <= set(seen.out.split())
 
 
 def test_every_replica_serves(told: Told) -> None:

@@ -32,6 +32,10 @@ CLUSTER_ROLE = Kind("ClusterRole", _RBAC, "v1", "clusterroles")
 CLUSTER_BINDING = Kind("ClusterRoleBinding", _RBAC, "v1", "clusterrolebindings")
 
 
+READER = "modelyard-auditor"
+"""The chart's role that may list all of them, when it is bound in the whole cluster."""
+
+
 @dataclass(frozen=True)
 class Right:
     """Somebody may do something at a stage, because of a binding."""
@@ -71,7 +75,7 @@ def who(
     nobody = "who else may is not shown" if unread else "no binding gives anybody a right at these stages"
     print_table(("STAGE", "MAY", "WHO", "THROUGH"), rows, empty=nobody)
     if unread:
-        say(f"not read: {', '.join(unread)}, which takes the right to list them")
+        say(f"not read: {', '.join(unread)}, which takes the right to list them; the ClusterRole {READER} gives it")
 
 
 def _own_row(stage: str, verbs: list[str]) -> tuple[str, ...]:

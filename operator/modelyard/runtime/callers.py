@@ -2,8 +2,8 @@
 
     token -> TokenReview -> user -> SubjectAccessReview -> yes or no
 
-Called by the ledger service for every request. An answer holds for some seconds, since a question to the ledger takes
-many requests; whoever lost a right loses it here when they are over.
+Called by the ledger service for every request. A yes holds for some seconds, since a question to the ledger takes many
+requests; whoever lost a right loses it here when they are over. A no is asked again each time.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from modelyard.api.names import GROUP
 from modelyard.kube.client import Json, Obj
@@ -23,7 +23,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 HOLDS = 10.0
-"""Seconds that an answer of the API server holds."""
+"""Seconds that a yes of the API server holds."""
 REMEMBERED = 1000
 """Answers that are remembered."""
 
@@ -67,7 +67,7 @@ class Callers:
     def __init__(self, client: Reviewer, clock: Callable[[], float]) -> None:
         self._client = client
         self._users = _Recent[str, dict[str, Any]](clock)
-        self._rights = _Recent[tuple[str, Asked], bool](clock)
+        self._rights = _Recent[tuple[str, Asked], Literal[True]](clock)
 
     async def user_of(self, token: str) -> str:
         """The name of the user whose token it is; NotAllowedError when the API server does not accept it."""
@@ -77,23 +77,20 @@ class Callers:
         """See that the user of the token may do this; NotAllowedError otherwise."""
         user = await self._user(token)
         key = _digest(token), asked
-        allowed = self._rights.get(key)
-        if allowed is None:
-            attributes = {
-                "group": GROUP, "resource": RESOURCE, "subresource": SUBRESOURCE,
-                "verb": asked.verb, "namespace": asked.namespace, "name": asked.model,
-            }  # fmt: skip
-            spec = {"user": user["username"], "resourceAttributes": attributes}
-            spec |= {name: user[name] for name in ("groups", "uid", "extra") if user.get(name)}
-            answer = await self._client.review(SUBJECT_ACCESS_REVIEW, spec)
-            allowed = bool(answer.get("allowed"))
-            self._rights.put(key, allowed)
-            told = fields(user=user["username"], asked=str(asked), allowed=allowed)
-            log.info("ledger asked for", extra=told)
+        if self._rights.get(key):
+            return
+        attributes = {
+            "group": GROUP, "resource": RESOURCE, "subresource": SUBRESOURCE,
+            "verb": asked.verb, "namespace": asked.namespace, "name": asked.model,
+        }  # fmt: skip
+        spec = {"user": user["username"], "resourceAttributes": attributes}
+        spec |= {name: user[name] for name in ("groups", "uid", "extra") if user.get(name)}
+        allowed = bool((await self._client.review(SUBJECT_ACCESS_REVIEW, spec)).get("allowed"))
+        log.info("ledger asked for", extra=fields(user=user["username"], asked=str(asked), allowed=allowed))
         if not allowed:
-            raise NotAllowedError(
-                403, f"user {user['username']!r} may not {asked}; the role modelyard-viewer allows it"
-            )
+            may_not = f"user {user['username']!r} may not {asked}"
+            raise NotAllowedError(403, f"{may_not}; the role modelyard-viewer allows it")
+        self._rights.put(key, True)
 
     async def _user(self, token: str) -> dict[str, Any]:
         if not token:
