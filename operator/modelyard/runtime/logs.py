@@ -12,8 +12,11 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-_QUIET = {"kopf": logging.WARNING, "aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
-"""kopf tells of every watch and every event on lower levels."""
+_QUIET = dict.fromkeys(
+    ("kopf", "aiohttp.access", "asyncio", "boto3", "botocore", "kubernetes", "s3transfer", "urllib3"), logging.WARNING
+)
+"""On lower levels kopf tells of every watch and every event, and clients of the headers and bodies that they send, with
+tokens and whatever an object holds; so they are quiet even where the operator's own level is debug."""
 
 
 def fields(**values: Any) -> dict[str, Any]:
