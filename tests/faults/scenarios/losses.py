@@ -72,6 +72,6 @@ LOSSES = {
     ),
     "other versions deleted": Scenario(_two, _delete_another, "2", ledger=True),
     "Model deleted": Scenario(_two, _delete_all, "", ledger=True, may_interrupt=True),
-    "Model deleted and declared anew": Scenario(_two, _delete_and_declare_anew, "3", ledger=True, may_interrupt=True),
+    "Model deleted and declared anew": Scenario(_two, _delete_and_declare_anew, "3", may_interrupt=True),
     "ledger out of reach": Scenario(_two, _without_ledger, "2", ledger=True),
 }
