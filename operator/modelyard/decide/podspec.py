@@ -148,7 +148,8 @@ def helper_container(world: World, module: str, name: str, *arguments: str) -> d
         "name": name,
         "image": helper.image,
         "imagePullPolicy": helper.image_pull_policy,
-        "command": ["python3", "-m", f"modelyard.pods.{module}", *arguments],
+        # -I: the Secret may have more keys than those of a store, and none of them is to say what Python runs.
+        "command": ["python3", "-I", "-m", f"modelyard.pods.{module}", *arguments],
         "env": [{"name": key, "value": value} for key, value in settings.items() if value],
         "envFrom": [{"secretRef": reference}],
         "volumeMounts": [{"name": TASK_VOLUME, "mountPath": TASK_FOLDER, "readOnly": True}],

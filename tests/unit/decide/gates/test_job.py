@@ -72,7 +72,7 @@ def test_the_whole_job() -> None:
 def test_each_model_is_fetched_with_the_models_own_credentials() -> None:
     made = build(world(storage={"secretRef": {"name": "models-s3"}, "region": "eu-1"}))
     fetches = pod_of(made)["initContainers"]
-    assert [fetch["command"][2:] for fetch in fetches] == [
+    assert [fetch["command"][3:] for fetch in fetches] == [
         ["modelyard.pods.fetch", "/mnt/models/candidate"],
         ["modelyard.pods.fetch", "/mnt/models/incumbent"],
     ]
