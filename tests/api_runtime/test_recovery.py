@@ -4,7 +4,11 @@ Real controllers and a played kubelet; the ledger is a folder. The other cluster
 operator runs: all objects are made anew, with other identities and without a status.
 """
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +22,18 @@ from modelyard.ledger.verifying import verify
 from tests.api_runtime.conftest import Process
 from tests.bench.sightings import Api
 from tests.faults.kubelet import NODE_SELECTOR, SCHEDULER, Kubelet, a_node
-from tests.kube import PODS_READY, Kube, Obj
+from tests.kube import PODS_READY, ROOT, Kube, Obj
 
 pytestmark = pytest.mark.api
 
 SERVER = {"spec": {"schedulerName": SCHEDULER, "containers": [{"name": "server", "image": "server:1"}]}}
 EVALUATION = {"spec": {"schedulerName": SCHEDULER, "containers": [{"name": "evaluate", "image": "evaluate:1"}]}}
-SIZE = {"name": "size", "job": {"template": EVALUATION}, "checks": ["candidate.sizeBytes == 10"]}  # as the kubelet says
+QUALITY = {"name": "quality", "job": {"template": EVALUATION}, "checks": ["candidate.auc > 0.8"]}
 MODEL = {
     "serving": {"template": SERVER},
     "stages": [
         {"name": "staging", "serving": {"replicas": 1}},
-        {"name": "production", "serving": {"replicas": 1}, "gates": [SIZE], "approvals": {"required": 1}},
+        {"name": "production", "serving": {"replicas": 1}, "gates": [QUALITY], "approvals": {"required": 1}},
     ],
 }
 OURS = ("models", "modelversions", "approvals", "rollbacks")
@@ -43,7 +47,7 @@ class Lab:
         assert here.namespace
         self.here = here
         self.folder = folder
-        self._group = group
+        self.group = group
         self._chain = ChainName("old", here.namespace, "fraud")
         self.stages: dict[str, str] = {}
         """What the manifests ask for, by version."""
@@ -66,9 +70,9 @@ class Lab:
     def promote(self, version: str) -> None:
         self.register(version, "production")
         self.version_is(version, "AwaitingApproval")
-        digest = self.here.get(f"modelversions.{self._group}", f"fraud-{version}")["status"]["digest"]
+        digest = self.here.get(f"modelversions.{self.group}", f"fraud-{version}")["status"]["digest"]
         consent = {"model": "fraud", "version": version, "stage": "production", "digest": digest}
-        by = {f"{self._group}/requested-by": "bob"}
+        by = {f"{self.group}/requested-by": "bob"}
         self.create("Approval", f"consent-{version}", {**consent, "decision": "Approve"}, by)
         self.serves("production", version)
 
@@ -80,40 +84,53 @@ class Lab:
             current = pointers(model).get(stage, {})
             return current.get("version") == version and "effectiveSince" in current
 
-        self.here.wait(f"models.{self._group}", "fraud", holds, PODS_READY, what=f"{stage} serves {version}")
+        self.here.wait(f"models.{self.group}", "fraud", holds, PODS_READY, what=f"{stage} serves {version}")
 
     def version_is(self, version: str, step: str) -> None:
         def holds(obj: Obj) -> bool:
             return bool(obj.get("status", {}).get("request", {}).get("step") == step)
 
-        self.here.wait(f"modelversions.{self._group}", f"fraud-{version}", holds, PODS_READY, what=step)
+        self.here.wait(f"modelversions.{self.group}", f"fraud-{version}", holds, PODS_READY, what=step)
 
     def model_says(self, reason: str) -> None:
         def holds(model: Obj) -> bool:
             return any(c["reason"] == reason for c in model.get("status", {}).get("conditions", ()))
 
-        self.here.wait(f"models.{self._group}", "fraud", holds, what=reason)
+        self.here.wait(f"models.{self.group}", "fraud", holds, what=reason)
 
     def model(self) -> Obj:
-        return self.here.get(f"models.{self._group}", "fraud")
+        return self.here.get(f"models.{self.group}", "fraud")
 
     def lose_everything(self) -> None:
         """Delete every object, ours and those made for them, and wait until they are gone."""
-        for kind in (*(f"{kind}.{self._group}" for kind in OURS), *MADE):
+        for kind in (*(f"{kind}.{self.group}" for kind in OURS), *MADE):
             self.here.run("delete", kind, "--all", "--wait=true", "--timeout=60s")
-        for kind in (f"models.{self._group}", "deployments", "services"):
+        for kind in (f"models.{self.group}", "deployments", "services"):
             assert self.here.items(kind) == []
 
     def records(self) -> list[Record]:
         place = open_place(LedgerSettings(f"file://{self.folder}"))
         return [sealed.record for sealed in checked(walk(place, self._chain))]
 
+    def commands_of_the_runbook(self) -> None:
+        """Run what docs/recovery.md says on this ledger, as far as it is about the ledger."""
+        text = (ROOT / "docs" / "recovery.md").read_text()
+        commands = re.findall(r"^ +modelyard (.*--ledger s3://records/modelyard)", text, re.MULTILINE)
+        assert [command.split()[0] for command in commands] == ["ledger", "asof", "history"]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
+        for command in commands:
+            here = command.replace("s3://records/modelyard", f"file://{self.folder}").replace("2025-11-15T10:30Z", now)
+            words = here.replace("--namespace risk", f"--namespace {self.here.namespace}").split()
+            program = [sys.executable, "-c", "from modelyard.cli.main import main; main()", *words]
+            done = subprocess.run(program, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (words, done.stdout, done.stderr)
+
     def is_intact(self) -> bool:
         return verify(open_place(LedgerSettings(f"file://{self.folder}")), self._chain).intact
 
     def create(self, kind: str, name: str, spec: Obj, annotations: dict[str, str] | None = None) -> None:
         metadata = {"name": name, "namespace": self.here.namespace, "annotations": annotations or {}}
-        self.here.create({"apiVersion": f"{self._group}/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+        self.here.create({"apiVersion": f"{self.group}/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
 
 
 def pointers(model: Obj) -> dict[str, Any]:
@@ -179,6 +196,7 @@ def test_another_cluster_serves_the_same_from_the_ledger(start: Callable[..., Pr
 
     lab.serves("production", "2")
     lab.serves("staging", "4")
+    lab.here.run("wait", f"models.{lab.group}", "--all", "--for=condition=Ready", "--timeout=60s")
     after = lab.model()
     assert identities(after) == identities(before)
     assert after["status"]["transitions"] == before["status"]["transitions"]
@@ -196,3 +214,4 @@ def test_another_cluster_serves_the_same_from_the_ledger(start: Callable[..., Pr
     writers = [record.cluster for record in lab.records()]
     assert writers == ["old"] * adopted + ["new"] * (len(writers) - adopted)
     assert lab.is_intact()
+    lab.commands_of_the_runbook()

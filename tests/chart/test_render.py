@@ -296,6 +296,13 @@ def test_usable_as_a_dependency(helm: Helm) -> None:
     assert one(helm.render("--set=global.region=eu,enabled=true"), "Deployment")
 
 
+def test_the_installation_that_recovers_is_as_documented(helm: Helm) -> None:
+    text = (ROOT / "docs" / "recovery.md").read_text()
+    settings = [setting.strip("'") for setting in re.findall(r"--set ('[^']+'|[^\s`]+)", text)]
+    ledger = config(helm.render(*(f"--set={setting}" for setting in settings)))["ledger"]
+    assert (ledger["url"], ledger["recoverFrom"]) == ("s3://records/modelyard", ["eu-1"])
+
+
 def test_the_settings_in_the_documentation_exist(helm: Helm) -> None:
     """Every --set that a reader may copy."""
     text = "".join(path.read_text() for path in (ROOT / "docs" / "install.md", CHART / "README.md"))

@@ -193,6 +193,8 @@ def condition(world: World) -> tuple[bool, str, str]:
         return False, ModelReason.LEDGER_NOT_CONFIGURED, text
     if seen.problem:
         text = f"records wait in status.ledger.outbox and are appended as soon as that is possible: {seen.problem}"
+        if seen.reason == ModelReason.CHAIN_ADOPTED:
+            text = f"what serves serves on, nothing is promoted, and rollbacks act and are not recorded: {seen.problem}"
         return False, ModelReason(seen.reason), text
     return True, ModelReason.LEDGER_SYNCED, "every record is in the ledger or on its way there"
 
