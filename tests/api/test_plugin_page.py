@@ -54,7 +54,7 @@ def test_what_the_page_shows_of_the_past(plugin: Plugin, two: Operator, registry
     assert "version 6 served from 2025-11-10T12:00:00Z" in plugin.type(asof, tmp_path).ok().out
     (export,) = [line for line in typed("Trace") if " export " in line]
     plugin.type(export, tmp_path).ok()
-    records = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (tmp_path / "fraud.jsonl").read_text().splitlines()]
     assert [record["number"] for record in records] == [1, 2]
 
 
