@@ -16,6 +16,8 @@ from modelyard.pods.verify import report
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.location import parse_uri
 from modelyard.storage.s3 import S3Store
+from modelyard.storage.signatures.bundle import MAX_BYTES, parse_bundle
+from modelyard.storage.signatures.statement import parse_statement
 from modelyard.storage.verification import Expectation, verify
 from tests.signing import CODE_SIGNING, SERVER_AUTH, Certificate, Key, sign
 from tests.store.conftest import Bucket, Helper, digest_of
@@ -160,6 +162,25 @@ def test_a_signature_that_the_version_names_and_that_is_not_there(desk: Desk) ->
     refused = desk.refused(required=False, uri=desk.bucket.uri("gone"), keys=[Key().trusted()])
     assert refused.reason == "SignatureMissing"
     assert "spec.artifact.signature.uri" in refused.message
+
+
+def test_a_claim_that_nobody_can_judge_is_a_warning(desk: Desk) -> None:
+    """The version says that it is signed, and the Model lists nobody."""
+    desk.bucket.put({**FILES, "m.sig": desk.sign(Key())}, "m/")
+    (warning,) = desk.verify(required=False, uri=desk.bucket.uri("m/m.sig"))["warnings"]
+    assert warning["reason"] == "SignatureUntrusted"
+    assert "it trusts: nobody" in warning["message"]
+
+
+def test_a_signature_over_fifty_thousand_files_would_fit(desk: Desk) -> None:
+    many = {f"model-{number:05}-of-50000.safetensors": b"" for number in range(1_000)}
+    for path in many:
+        (desk.model / path).write_bytes(b"")
+    key = Key()
+    content = desk.sign(key)
+    signed = parse_statement(parse_bundle(content).payload)
+    assert signed.files.keys() == {*FILES, *many}
+    assert len(content) * 50 < MAX_BYTES
 
 
 ROOT = Certificate("root")
