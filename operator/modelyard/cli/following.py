@@ -89,7 +89,7 @@ def wait(
     """Follow a version until it serves.
 
     Until its gates in traffic have passed too; or until it is verified, when no stage is asked for. Ends within seconds
-    of a failure, with exit code 1.
+    of a failure, with exit code 1; with 5 when the time is up.
     """
     seconds = parse_duration(timeout)
     cluster, found = open_version(access, version)

@@ -255,6 +255,7 @@ def describe_version(version: Obj) -> Iterator[str]:
             or status.get("stage", "none"),
             "wanted": spec.get("stage", ""),
             "request": f"{hue(request['step']) if colours() else request['step']}: {why(request)}" if request else "",
+            "since then": f"version {request['overtakenBy']} was asked for" if "overtakenBy" in request else "",
             "verification": why(verification) if verification.get("state") != "Passed" else "",
             "digest": status.get("digest", ""),
             "artifact": " ".join(filter(None, (spec["artifact"].get("uri"), bytes_, artifact.get("format")))),

@@ -4,15 +4,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from click import unstyle
 
 from modelyard.cli import objects
 from modelyard.cli.errors import UnknownError, UsageError
 from modelyard.cli.following import judge_rollback, judge_version, parse_duration
 from modelyard.cli.listing import metric_test, version_tests
 from modelyard.cli.numbering import next_number, same_version
-from modelyard.cli.output import age, table
+from modelyard.cli.output import age, hue, table
 from modelyard.cli.refs import Reference, check_stage
-from modelyard.cli.showing import describe_version
+from modelyard.cli.showing import describe_model, describe_version
 from modelyard.decide import state, versions
 
 Obj = dict[str, Any]
@@ -192,3 +193,33 @@ def test_a_version_is_shown_with_who_signed_it() -> None:
         "release@example.com (certificate sha256:ab, listed as corporate)"
     ]
     assert not any("signed by" in line for line in describe_version(version("7")))
+
+
+def test_a_version_that_failed_is_shown_with_the_one_that_was_asked_for_since() -> None:
+    failed = version("7", request={"step": "Failed", "reason": "GateFailed", "overtakenBy": "8"})
+    assert any("version 8 was asked for" in line for line in describe_version(failed))
+    assert not any("was asked for" in line for line in describe_version(version("7", request={"step": "Serving"})))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "is_told"),
+    [
+        ("Ready", "True", False),
+        ("Ready", "False", True),
+        ("Accepted", "False", True),
+        ("Waiting", "True", True),
+        ("Stalled", "True", True),
+    ],
+)
+def test_a_model_is_shown_with_what_is_not_as_it_should_be(kind: str, status: str, *, is_told: bool) -> None:
+    told = {"type": kind, "status": status, "reason": "Why", "message": "a sentence"}
+    metadata = {"name": "fraud", "namespace": "risk"}
+    model: Obj = {"metadata": metadata, "spec": {}, "status": {"conditions": [told]}}
+    assert any(line == f"{kind}: Why: a sentence" for line in map(unstyle, describe_model(model))) is is_told
+
+
+def test_no_colours_where_nobody_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert hue("Failed") != "Failed"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert hue("Failed") == "Failed"
