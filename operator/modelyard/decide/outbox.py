@@ -126,8 +126,8 @@ def marks(world: World, state: ModelState, obj: Obj, due: Iterable[str]) -> list
 def untold(world: World, state: ModelState, obj: Obj, verdict: Verdict) -> dict[str, Any]:
     """What a version's status keeps of its artifact: the list of its files only until the ledger was told of it."""
     kept = dict(verdict.artifact)
-    if world.seen.ledger is None or "Verified" in marks(world, state, obj, due_of(verdict)):
-        kept.pop("files", None)
+    if "files" in kept and (world.seen.ledger is None or "Verified" in marks(world, state, obj, due_of(verdict))):
+        del kept["files"]
     return kept
 
 

@@ -53,6 +53,8 @@ def recover(world: World, state: ModelState) -> ModelState | None:
     if memory is None or not memory.head.number:
         return found
     found = _taken_up(world, memory, _ahead(memory, found), found)
+    for name, remembered in memory.stages.items():
+        found = found.with_stage(replace(found.stages[name], recalled_rollbacks=remembered.rollbacks))
     elsewhere = world.seen.ledger is not None and memory.chain != world.seen.ledger.cluster
     # Of this cluster's own objects the chain has told, though their statuses do not know: the first append compares
     # what is put in now with all of it.
@@ -154,7 +156,6 @@ def _stage(world: World, name: str, remembered: StageMemory, known: StageState) 
         requests=requests,
         revisions=tuple(_revisions(world, name, remembered)),
         rollback=None,
-        recalled_rollbacks=remembered.rollbacks,
         voided=(*known.voided, *_voided(world, remembered)),
         paused=remembered.paused,
         suspended=remembered.suspended,

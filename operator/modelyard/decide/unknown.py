@@ -24,7 +24,8 @@ def plan(world: World) -> Plan:
     said = Said(Being.MOVING, ModelReason.STATE_UNKNOWN, text)
     synced = condition(known, "LedgerSynced", False, seen.reason, seen.problem, generation=generation, now=world.now)
     # Without observedGeneration: nothing of the spec was acted on.
-    status = {**before, "conditions": [*judged(known, said, generation=generation, now=world.now), synced]}
+    shown = {"summary": {"reason": ModelReason.STATE_UNKNOWN.value}}
+    status = {**before, **shown, "conditions": [*judged(known, said, generation=generation, now=world.now), synced]}
     told = {(c["type"], c["reason"]) for c in known}
     note = EventNote("Model", world.seen.name, world.uid, "Warning", EventReason.STATE_UNKNOWN, text)
     return Plan(

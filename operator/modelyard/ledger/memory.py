@@ -235,5 +235,6 @@ def _ended(stage: StageMemory, record: Record) -> StageMemory:
 
 
 def _pruned(stage: StageMemory) -> StageMemory:
-    newest = sorted(stage.revisions.values(), key=lambda served: -served.sequence)[:REVISIONS_KEPT]
-    return replace(stage, revisions={served.to.revision: served for served in reversed(newest)})
+    current = stage.move.to.revision if stage.move and stage.move.to else ""
+    newest = sorted(stage.revisions.values(), key=lambda served: (served.to.revision == current, served.sequence))
+    return replace(stage, revisions={served.to.revision: served for served in newest[-REVISIONS_KEPT:]})

@@ -67,7 +67,7 @@ class Ledger(_Settings):
     """PEM text of the authorities to trust instead of the system's."""
     force_path_style: bool | None = None
     retention: Retention | None = None
-    recover_from: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    recover_from: tuple[Annotated[str, Field(pattern=SAFE.pattern)], ...] = ()
     """Names of the clusters whose records this one takes over, for Models that have no status and no record here."""
     signing_key: str = ""
     """File with the Ed25519 private key (PEM) by which records are signed; empty: they are not."""

@@ -293,6 +293,24 @@ def test_whatever_happened_it_goes_on_there(life: list[tuple[str, str]]) -> None
     assert ledger_of(new).is_intact()
 
 
+def test_a_version_that_may_have_ended_waits_for_the_ledger() -> None:
+    """After a restart the operator does not know any more what had ended in the other cluster."""
+    old = promote(cluster_with_ledger(), "1", "2")
+    old.rollback("oops")
+    old.settle(20)
+    new = sync(old, elsewhere(old), "Model")
+    ledger_of(new).forget()
+    ledger_of(new).go_down()
+    sync(old, new)
+    new.version("3")
+    new.settle(20)
+    assert [new.request(version) for version in "123"] == [("", "")] * 3
+    assert new.live() == "1"
+    ledger_of(new).come_back()
+    new.settle(20)
+    assert [new.request(version)[0] for version in "123"] == ["StandingBy", "RolledBack", "Serving"]
+
+
 def test_nothing_moves_until_the_ledger_was_read() -> None:
     cluster = promote(cluster_with_ledger(), "1", "2")
     ledger_of(cluster).go_down()

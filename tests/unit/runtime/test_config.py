@@ -106,6 +106,10 @@ def test_every_field_can_be_set(tmp_path: Path) -> None:
             {"clusterName": "a", "ledger": {"url": "s3://b", "retention": {"mode": "Governance"}}},
             "days: field required",
         ),
+        (
+            {"clusterName": "a", "ledger": {"url": "s3://records", "recoverFrom": ["eu/1"]}},
+            "ledger.recoverFrom.0: string should match pattern",
+        ),
         ("{", "not JSON"),
         ([], "(the whole file): input should be a valid dictionary"),
     ],

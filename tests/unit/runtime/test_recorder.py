@@ -55,7 +55,8 @@ class Desk:
         """The recorder of a process that was just started."""
         self.recorder = Recorder(
             self.place, self.cluster, recover_from=self.recover_from, cache=self.cache,
-            wake=lambda key: self.woken.append(self._seconds()), fence=self._fence, metrics=self.metrics, clock=self.now, threads=Inline(),
+            wake=lambda key: self.woken.append(self._seconds()), fence=self._fence, metrics=self.metrics,
+            clock=self.now, threads=Inline(),
         )  # fmt: skip
         return self.recorder
 
