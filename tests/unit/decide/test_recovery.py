@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from modelyard.decide import decide
 from modelyard.decide.requests import IN_VAIN
 from modelyard.ledger.reading import walk
 from modelyard.ledger.records import Head
@@ -271,6 +272,30 @@ def test_the_line_of_the_model() -> None:
         new.model(stages=[{"name": "production", "version": version}])
         new.settle(20)
         assert new.live() == version
+
+
+def test_killed_after_every_single_write_on_the_way() -> None:
+    old = promote(cluster_with_ledger(), "1", "2", "3")
+    old.rollback("oops")
+    old.settle(20)
+    new = sync(old, elsewhere(old), settle=False)
+    killed = []
+    while True:
+        plan = decide(new.snapshot(), new.now)
+        for writes in range(int(plan.commit is not None) + len(plan.actions)):
+            other = copy.deepcopy(new)
+            other.carry_out(plan, writes)
+            ledger_of(other).forget()
+            killed.append(other)
+        if not new.step():
+            break
+    assert len(killed) > 10
+    assert pointers(new) == pointers(old)
+    for other in killed:
+        assert pointers(other.settle()) == pointers(new)
+        assert [other.request(version)[0] for version in "123"] == [new.request(version)[0] for version in "123"]
+        assert sorted(ledger_of(other).told) == sorted(ledger_of(new).told)
+        assert ledger_of(other).is_intact()
 
 
 @tries(15)
