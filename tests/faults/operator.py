@@ -28,11 +28,12 @@ from modelyard.runtime import app, lease, reconciler, recorder, watching
 from modelyard.runtime.config import Config
 from modelyard.storage import s3
 
-LEASE = lease.Timing(duration=5, deadline=3.5, renew_every=0.7, retry_every=0.2)
+LEASE = lease.Timing(duration=12, deadline=9, renew_every=1, retry_every=0.3)
+"""Hardly shorter: on a machine with too much to do, a renewal takes seconds."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 SWEEP = 3.0
-CALLS = aiohttp.ClientTimeout(total=3, sock_connect=1)
+CALLS = aiohttp.ClientTimeout(total=6, sock_connect=3)
 
 
 def hurry() -> None:

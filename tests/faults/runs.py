@@ -37,7 +37,7 @@ QUIET = 1.2
 """Seconds without a write after which nothing follows by itself: longer than what follows a switch (operator.py)."""
 DISTURBED_FOR = 6.0
 """Seconds at most; less when the stage has come to where it should."""
-CONVERGES_WITHIN = 60.0
+CONVERGES_WITHIN = 120.0
 STORM = 3
 """How many times the writes of an undisturbed run are a storm."""
 WATCHES_A_SECOND = 40
@@ -255,7 +255,7 @@ def _is_over(story: Story, scenario: Scenario, acting: "Future[None] | None" = N
         return False
     if acting is not None and acting.exception():
         return True
-    return story.current() == (scenario.ends_with, bool(scenario.ends_with))
+    return story.current() == (scenario.ends_with, bool(scenario.ends_with)) and story.is_at_rest()
 
 
 def _settle(story: Story, aim: Outcome, counting: Counted) -> None:

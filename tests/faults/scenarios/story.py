@@ -10,7 +10,7 @@ from tests.faults import chain
 from tests.faults.kubelet import SCHEDULER
 from tests.faults.yard import Yard, wait_until
 
-SERVES_WITHIN = 60.0
+SERVES_WITHIN = 120.0
 REQUESTER = "dora@example.com"
 
 
@@ -132,6 +132,13 @@ class Story:
         """Production's version, and whether its endpoints have followed."""
         current: dict[str, Any] = self.stage_status().get("current", {})
         return current.get("version", ""), "effectiveSince" in current
+
+    def is_at_rest(self) -> bool:
+        """Whether the operator has seen the Model as it is, and works on nothing."""
+        model = self.yard.find("Model", self.model)
+        status = (model or {}).get("status", {})
+        working = any(c["type"] == "Reconciling" and c["status"] == "True" for c in status.get("conditions", ()))
+        return model is None or (status.get("observedGeneration") == model["metadata"]["generation"] and not working)
 
     def step_of(self, version: str) -> str:
         """How far a version's request is."""
