@@ -142,7 +142,7 @@ def test_a_key_that_is_not_listed(desk: Desk) -> None:
     desk.bucket.put({**FILES, "model.sig": desk.sign(Key())}, "m/")
     refused = desk.refused(keys=[Key().trusted()])
     assert (refused.reason, refused.transient) == ("SignatureUntrusted", False)
-    assert "it trusts: 'release'" in refused.message
+    assert "lists: 'release'" in refused.message
     warned = desk.verify(required=False, keys=[Key().trusted()])
     assert warned["warnings"][0]["reason"] == "SignatureUntrusted"
     assert "signature" not in warned
@@ -169,7 +169,7 @@ def test_a_claim_that_nobody_can_judge_is_a_warning(desk: Desk) -> None:
     desk.bucket.put({**FILES, "m.sig": desk.sign(Key())}, "m/")
     (warning,) = desk.verify(required=False, uri=desk.bucket.uri("m/m.sig"))["warnings"]
     assert warning["reason"] == "SignatureUntrusted"
-    assert "it trusts: nobody" in warning["message"]
+    assert "lists: nobody" in warning["message"]
 
 
 def test_a_signature_over_fifty_thousand_files_would_fit(desk: Desk) -> None:

@@ -13,16 +13,17 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelyard.storage.errors import ArtifactError
 from modelyard.storage.local import LocalStore, local_location
 from modelyard.storage.signatures import trust
 from modelyard.storage.signatures.bundle import MAX_BYTES, MEDIA_TYPE, PAYLOAD_TYPE, Bundle, parse_bundle
+from modelyard.storage.signatures.signers import find_signer
 from modelyard.storage.signatures.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from modelyard.storage.verification import Expectation, Verified, verify
-from tests.signing import Certificate, Key
+from tests.signing import CODE_SIGNING, Certificate, Key
 
 Document = dict[str, Any]
 NOW = datetime.now(UTC)
@@ -121,9 +122,9 @@ REFUSED: dict[str, tuple[bytes | Document, str, str]] = {
         bundle(verificationMaterial={"x509CertificateChain": {"certificates": [{"rawBytes": "AAAA"}]}}),
         "SignatureInvalid", "cannot be read",
     ),
-    "signed by another key": (bundle(by=Key()), "SignatureUntrusted", "it trusts: 'release'"),
+    "signed by another key": (bundle(by=Key()), "SignatureUntrusted", "lists: 'release'"),
     "the payload exchanged": (
-        bundle(dsseEnvelope=ENVELOPE | {"payload": base64.b64encode(b"{}").decode()}), "SignatureUntrusted", "trusts"
+        bundle(dsseEnvelope=ENVELOPE | {"payload": base64.b64encode(b"{}").decode()}), "SignatureUntrusted", "lists"
     ),
     "signed: not JSON": (bundle(b"\x00"), "SignatureInvalid", "not a statement"),
     "signed: a list": (bundle(b"[]"), "SignatureInvalid", "not a statement"),
@@ -213,6 +214,32 @@ def test_nothing_that_parses_makes_it_crash(document: Any) -> None:
     for candidate in (document, {"mediaType": MEDIA_TYPE, "verificationMaterial": document, "dsseEnvelope": document}):
         with pytest.raises(ArtifactError):
             parse_bundle(json.dumps(candidate).encode())
+
+
+ROOT = Certificate("root")
+LEAF = Certificate("releases", ROOT, authority=False, email="release@example.com", purposes=(CODE_SIGNING,))
+LEAF_DER = LEAF.made.public_bytes(Encoding.DER)
+POLICY = trust.SignaturePolicy.parse({"certificates": [ROOT.trusted({"subject": "CN=releases"})]})
+OVER_NOTHING = LEAF.key.private.sign(Bundle(b"", b"").signed_bytes, ec.ECDSA(hashes.SHA256()))
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, len(LEAF_DER) - 1), st.integers(0, 255)), min_size=1, max_size=3))
+@example([(0, LEAF_DER[0])])
+@example([(LEAF_DER.index(bytes.fromhex("06082a8648ce3d030107")) + 5, 0)])  # another curve
+@example([(12, 85)])  # another version of X.509
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_no_certificate_makes_it_crash_and_no_altered_one_is_trusted(changes: list[tuple[int, int]]) -> None:
+    altered = bytearray(LEAF_DER)
+    for position, value in changes:
+        altered[position] = value
+    found = Bundle(b"", OVER_NOTHING, certificates=(bytes(altered),))
+    if altered == LEAF_DER:
+        assert find_signer(found, POLICY, NOW).subject == "CN=releases"
+        return
+    with pytest.raises(ArtifactError) as refused:
+        find_signer(found, POLICY, NOW)
+    assert refused.value.reason in ("SignatureInvalid", "SignatureUntrusted")
 
 
 @pytest.mark.parametrize("content", [b"[]," * 5_000_000, b'"\\ud800",' * 1_000_000], ids=["lists", "texts"])

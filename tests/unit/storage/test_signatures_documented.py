@@ -13,7 +13,7 @@ from modelyard.api.model import ModelSpec
 from modelyard.api.reasons import ArtifactReason
 from modelyard.storage.signatures.bundle import MAX_BYTES
 from modelyard.storage.signatures.examining import INSIDE, SUFFIX
-from modelyard.storage.signatures.signers import CURVES
+from modelyard.storage.signatures.keys import CURVES
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "signatures.md").read_text()
