@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from modelyard.decide.snapshot import HelperPods, Settings
+from modelyard.ledger.errors import KeyFileError
 from modelyard.ledger.place import LedgerSettings, Retention
-from modelyard.runtime.config import Config, ConfigError
+from modelyard.runtime.config import Config, ConfigError, Ledger
 from modelyard.storage.settings import StorageSettings
 
 WHOLE: dict[str, Any] = {
@@ -132,3 +133,13 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         Config.read(tmp_path / "absent.json")
+
+
+def test_a_signing_key_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    for content, complaint in ((None, "No such file"), ("nonsense", "no unencrypted private key in PEM")):
+        if content:
+            path.write_text(content)
+        with pytest.raises(KeyFileError, match=f"read signing key {path}: {complaint}"):
+            Ledger(url="s3://records", signing_key=str(path)).signer()
+    assert Ledger(url="s3://records").signer() is None
