@@ -12,14 +12,10 @@ from typing import Any
 
 from modelyard.api import codec, names
 from modelyard.api.reasons import ApprovalReason
-from modelyard.decide import approvals, manifests, targets
+from modelyard.decide import approvals, manifests, particulars
 from modelyard.decide.gates import results
 from modelyard.decide.objections import Finding
-from modelyard.decide.podspec import compact
-from modelyard.decide.revisions import build
-from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import Cause, Current, Request, StageState, Step, Transition
-from modelyard.decide.templates import without_values
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
 from modelyard.decide.world import World
@@ -27,10 +23,6 @@ from modelyard.ledger import records
 from modelyard.ledger.memory import Memory
 from modelyard.ledger.records import RecordType
 
-SPEC_LIMIT = 64_000
-"""Characters of a version's spec in an entry: entries wait in the Model's status, which is limited."""
-TEMPLATE_LIMIT = 32_000
-"""Characters of a pod template in an entry; a longer one is left out."""
 ENDS = {Step.FAILED: RecordType.FAILED, Step.REJECTED: RecordType.REJECTED, Step.WITHDRAWN: RecordType.WITHDRAWN}
 """Ends of requests that are recorded by themselves. The others are told by the move that brought them about."""
 
@@ -60,7 +52,7 @@ def of_move(world: World, move: Move) -> Entry:
     forward = moved.type in (Cause.PROMOTED, Cause.RECONFIGURED)
     back = moved.type in (Cause.ROLLED_BACK, Cause.SUCCEEDED, Cause.UNDONE)
     spec = next((stage for stage in world.stages if stage.name == moved.stage), None)
-    told = _version(version, moved.to.digest if moved.to else "", lineage=forward and not move.registered)
+    told = particulars.of_version(version, moved.to.digest if moved.to else "", lineage=forward and not move.registered)
     return _entry(
         world,
         type_=moved.type,
@@ -76,7 +68,7 @@ def of_move(world: World, move: Move) -> Entry:
         message=moved.reason if moved.type == Cause.UNDONE else "",
         endpoint=manifests.endpoint(world, spec) if spec else "",
         place=move.current.place if move.current else None,
-        template=_template(world, spec, moved) if spec and forward else {},
+        template=particulars.of_template(world, spec, moved) if spec and forward else {},
         on_trial=move.current.on_trial or None if move.current else None,
         held=move.current.held_revision if move.current else "",
         ended=tuple(records.Ended(request.version, request.ended, request.id) for request in move.ended),
@@ -87,7 +79,7 @@ def of_confirmation(world: World, stage: StageState, confirmed: Current) -> Entr
     """What had taken the stage passed its AfterTraffic gates."""
     version = world.versions.get(confirmed.version)
     lines = results.recorded(version) if version else ()
-    said = (_gate(line) for line in lines if line.stage == stage.name and line.when == "AfterTraffic")
+    said = (particulars.of_gate(line) for line in lines if line.stage == stage.name and line.when == "AfterTraffic")
     pointed = records.Pointed(confirmed.version, confirmed.digest, confirmed.revision, confirmed.since)
     return _entry(
         world, RecordType.CONFIRMED, world.now, stage=stage.name, sequence=None, to=pointed, gates=tuple(said)
@@ -127,9 +119,9 @@ def of_end(world: World, stage: str, request: Request) -> Entry:
         type_=ENDS[Step(request.ended)],
         at=request.ended_at or world.now,
         stage=stage,
-        version=_version(version, "", lineage=False) or records.Version(request.version),
-        request=_asked(world, request, version),
-        gates=tuple(_gate(line) for line in recorded if line.stage == stage or not line.passes),
+        version=particulars.of_version(version, "", lineage=False) or records.Version(request.version),
+        request=particulars.of_request(world, request, version),
+        gates=tuple(particulars.of_gate(line) for line in recorded if line.stage == stage or not line.passes),
         reason=request.ended_reason,
         message=request.ended_message,
     )
@@ -137,12 +129,17 @@ def of_end(world: World, stage: str, request: Request) -> Entry:
 
 def of_registration(world: World, version: Version) -> Entry:
     """A version came."""
-    return _entry(world, type_=RecordType.REGISTERED, at=version.created, version=_version(version, "", lineage=True))
+    return _entry(
+        world,
+        type_=RecordType.REGISTERED,
+        at=version.created,
+        version=particulars.of_version(version, "", lineage=True),
+    )
 
 
 def of_verdict(world: World, version: Version, verdict: Verdict) -> Entry:
     """A version's bytes were read, and are or are not what they should be."""
-    found = _version(version, verdict.digest, lineage=False, artifact=verdict.artifact)
+    found = particulars.of_version(version, verdict.digest, lineage=False, artifact=verdict.artifact)
     return _entry(
         world,
         type_=RecordType.VERIFIED if verdict.passed else RecordType.FAILED,
@@ -156,7 +153,7 @@ def of_verdict(world: World, version: Version, verdict: Verdict) -> Entry:
 def of_deletion(world: World, version: Version) -> Entry:
     """A version was deleted. It may serve on: revisions are the Model's."""
     registered = "Registered" in (version.status.get("recorded") or ())
-    told = _version(version, "", lineage=not registered)
+    told = particulars.of_version(version, "", lineage=not registered)
     return _entry(world, RecordType.DELETED, world.now, version=told, message="the ModelVersion was deleted")
 
 
@@ -170,7 +167,7 @@ def of_approval(world: World, finding: Finding) -> Entry:
         at=codec.parse_time(finding.obj["metadata"]["creationTimestamp"]),
         stage=spec["stage"],
         version=records.Version(spec["version"], digest=spec["digest"]),
-        approvals=(_approval(finding),),
+        approvals=(particulars.of_approval(finding),),
     )
 
 
@@ -186,58 +183,6 @@ def _pointed(side: Any, previous: Current | None) -> records.Pointed | None:
     return records.Pointed(side.version, side.digest, side.revision, previous.since if previous else None)
 
 
-def _version(
-    version: Version | None, digest: str, *, lineage: bool, artifact: Mapping[str, Any] | None = None
-) -> records.Version | None:
-    if version is None:
-        return None
-    found = artifact if artifact is not None else version.status.get("artifact") or {}
-    spec, omitted = _told(version.spec) if lineage else ({}, ())
-    return records.Version(
-        version.version,
-        uid=version.uid,
-        digest=digest or version.digest,
-        uri=str(version.artifact.get("uri") or ""),
-        size_bytes=found.get("sizeBytes"),
-        file_count=found.get("fileCount"),
-        files=tuple((artifact or {}).get("files") or ()),
-        format=str(found.get("format") or ""),
-        signature=found.get("signature") or {},
-        created_at=version.created,
-        requested_by=version.annotations.get(names.ANNOTATION_REQUESTED_BY, "") if version.generation == 1 else "",
-        spec=spec,
-        omitted=omitted,
-    )
-
-
-def _told(spec: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What of a spec goes on record, and the fields left out because they are too long. No secrets: values of
-    environment variables stay in the cluster."""
-    told = {key: value for key, value in spec.items() if key not in ("model", "version", "stage")}
-    serving = told.get("serving") or {}
-    if serving.get("env"):
-        told["serving"] = {**serving, "env": [{"name": variable["name"]} for variable in serving["env"]]}
-    omitted = []
-    sizes = {key: len(compact(value)) for key, value in told.items()}
-    while sum(sizes.values()) > SPEC_LIMIT:
-        longest = max(sizes, key=lambda key: sizes[key])
-        omitted.append(longest)
-        del sizes[longest], told[longest]
-    return told, tuple(sorted(omitted))
-
-
-def _template(world: World, stage: StageSpec, moved: Transition) -> Mapping[str, Any]:
-    """The pod template that a stage serves with from now on."""
-    version = world.versions.get(moved.to.version) if moved.to else None
-    if version is None or moved.to is None:
-        return {}
-    built = build(world, stage, targets.replace_digest(version, moved.to.digest))
-    if built.template is None or built.revision.hash != moved.to.revision:
-        return {}
-    told = without_values(built.template)
-    return told if len(compact(told)) <= TEMPLATE_LIMIT else {}
-
-
 def _request_of(world: World, move: Move, version: Version | None) -> records.Request | None:
     """Who wanted it, and why."""
     moved = move.moved
@@ -248,9 +193,13 @@ def _request_of(world: World, move: Move, version: Version | None) -> records.Re
         return records.Request(moved.by, moved.requested_at, moved.reason, ticket=moved.ticket, source=source)
     if moved.type in (Cause.PROMOTED, Cause.SUCCEEDED):
         request = _standing_behind(world, moved)
-        return _asked(world, request, version) if request else records.Request(moved.by, moved.requested_at)
-    by = _annotation(world.model, names.ANNOTATION_REQUESTED_BY)
-    change = _annotation(world.model, names.ANNOTATION_CHANGE)
+        return (
+            particulars.of_request(world, request, version)
+            if request
+            else records.Request(moved.by, moved.requested_at)
+        )
+    by = particulars.annotation(world.model, names.ANNOTATION_REQUESTED_BY)
+    change = particulars.annotation(world.model, names.ANNOTATION_CHANGE)
     return records.Request(by, reason=moved.reason, change=change, source=f"Model/{world.seen.name}")
 
 
@@ -261,23 +210,6 @@ def _standing_behind(world: World, moved: Transition) -> Request | None:
     return max(same, key=lambda request: request.place, default=None)
 
 
-def _asked(world: World, request: Request, version: Version | None) -> records.Request:
-    by_model = request.source == "Model"
-    obj = world.model if by_model else version.obj if version and version.uid == request.uid else None
-    return records.Request(
-        by=request.requested_by,
-        at=request.requested_at,
-        reason=request.reason,
-        change=_annotation(obj, names.ANNOTATION_CHANGE) if obj else "",
-        source=f"Model/{world.seen.name}" if by_model else f"ModelVersion/{world.seen.name}-{request.version}",
-        id=request.id,
-    )
-
-
-def _annotation(obj: Mapping[str, Any], name: str) -> str:
-    return str((obj["metadata"].get("annotations") or {}).get(name, ""))
-
-
 def _consents(world: World, moved: Transition, version: Version | None) -> Iterator[records.Approval]:
     """The approvals that counted on the way, stage by stage."""
     request = _standing_behind(world, moved)
@@ -285,24 +217,9 @@ def _consents(world: World, moved: Transition, version: Version | None) -> Itera
         return
     for stage in world.stages:
         counted = approvals.tally(world, stage, request, version, moved.to.digest)
-        yield from (_approval(f) for f in counted.findings if f.reason == ApprovalReason.COUNTED)
+        yield from (particulars.of_approval(f) for f in counted.findings if f.reason == ApprovalReason.COUNTED)
         if stage.name == moved.stage:
             return
-
-
-def _approval(finding: Finding) -> records.Approval:
-    metadata, spec = finding.obj["metadata"], finding.obj["spec"]
-    return records.Approval(
-        name=metadata["name"],
-        by=finding.by,
-        decision=spec["decision"],
-        stage=spec["stage"],
-        version=spec["version"],
-        digest=spec["digest"],
-        at=codec.parse_time(metadata["creationTimestamp"]),
-        comment=str(spec.get("comment") or ""),
-        uid=metadata["uid"],
-    )
 
 
 def _gates(world: World, moved: Transition) -> Iterator[records.Gate]:
@@ -316,22 +233,4 @@ def _gates(world: World, moved: Transition) -> Iterator[records.Gate]:
     on_the_way = order[: order.index(moved.stage) + 1] if moved.stage in order else [moved.stage]
     for line in results.recorded(version):
         if line.stage in on_the_way and (not undone or line.when == "AfterTraffic"):
-            yield _gate(line)
-
-
-def _gate(line: results.GateResult) -> records.Gate:
-    return records.Gate(
-        stage=line.stage,
-        name=line.name,
-        result=line.result,
-        when=line.when,
-        reason=line.reason,
-        message=line.message,
-        attempt=line.attempt,
-        started_at=line.started_at,
-        finished_at=line.finished_at,
-        incumbent_version=line.incumbent_version,
-        checks=tuple(codec.dump(check) for check in line.checks),
-        candidate=line.candidate or {},
-        incumbent=line.incumbent or {},
-    )
+            yield particulars.of_gate(line)
