@@ -1,5 +1,6 @@
 """What is deleted, lost or out of reach: a version, the Model, its status, the ledger."""
 
+from tests.faults.kubelet import BROKEN
 from tests.faults.scenarios.scenario import Scenario
 from tests.faults.scenarios.story import Story
 
@@ -33,8 +34,8 @@ def _restore(story: Story) -> None:
 
 def _delete_another(story: Story) -> None:
     """One that is on its way, and one that stands by."""
-    story.ask("3", verified=True)
-    story.waits(lambda: story.step_of("3"), "its request is known")
+    story.ask("3", serving={"image": BROKEN})
+    story.waits(lambda: story.is_recorded("3"), "it is verified, and that is told")
     story.yard.delete("ModelVersion", story.name_of("3"))
     story.yard.delete("ModelVersion", story.name_of("1"))
     story.waits(lambda: [v for v, _ in story.end()["stages"][0]["open"]] == ["2"], "nobody asks for others any more")

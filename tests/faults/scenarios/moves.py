@@ -54,6 +54,7 @@ def _delete(story: Story) -> None:
 
 def _change_template(story: Story) -> None:
     story.change({"serving": {"template": template("server:2")}})
+    story.moves(2)
 
 
 def _change_template_for_the_worse(story: Story) -> None:
@@ -63,8 +64,9 @@ def _change_template_for_the_worse(story: Story) -> None:
 
 def _change_template_and_back(story: Story) -> None:
     story.change({"serving": {"template": template("server:2")}})
-    story.waits(lambda: story.stage_status()["sequence"] == 2 and story.current()[1], "the template is changed")
+    story.moves(2)
     story.change({"serving": {"template": template("server:1")}})
+    story.moves(3)
 
 
 def _one_gated(story: Story) -> None:
@@ -128,7 +130,7 @@ def _name_another(story: Story) -> None:
     story.change({"stages": [stage(version="2")]})
     story.serves("2")
     story.change({"stages": [stage(version="1")]})
-    story.waits(lambda: story.stage_status().get("sequence") == 3, "production was moved back")
+    story.moves(3)
 
 
 def _suspend(story: Story) -> None:

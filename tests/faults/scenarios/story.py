@@ -92,9 +92,21 @@ class Story:
         """Wait until production serves the version."""
         self.waits(lambda: self.current() == (version, bool(version)), f"{self.model} serves {version or 'nothing'}")
 
+    def moves(self, sequence: int) -> None:
+        """Wait until production has moved so often, and its endpoints have followed."""
+        self.waits(
+            lambda: self.stage_status().get("sequence") == sequence and self.current()[1],
+            f"production of {self.model} has moved {sequence} times",
+        )
+
     def reaches(self, version: str, step: str) -> None:
         """Wait until a version's request is at a step."""
         self.waits(lambda: self.step_of(version) == step, f"{self.name_of(version)} is {step}")
+
+    def is_recorded(self, version: str) -> bool:
+        """Whether the ledger was told that the version is verified."""
+        found = self.yard.find("ModelVersion", self.name_of(version)) or {}
+        return "Verified" in found.get("status", {}).get("recorded", ())
 
     def is_good(self, version: str) -> None:
         """Wait until production serves the version, and its trial is over."""
