@@ -19,7 +19,7 @@ from tests.faults.scenarios import SCENARIOS
 pytestmark = pytest.mark.faults
 
 LANES = 6
-STOPS = 3
+STOPS = 2
 """Of all the writes of a scenario, after how many the process dies."""
 TRIED = 6
 """On how many scenarios a method is tried."""
