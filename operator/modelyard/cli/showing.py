@@ -45,6 +45,7 @@ from modelyard.cli.output import (
 from modelyard.cli.promote import hurdles
 from modelyard.cli.recording import LedgerUrl, ledger_history, record_row
 from modelyard.cli.refs import Reference, check_stage, find_model, find_version, open_model
+from modelyard.kube.errors import KubeError
 from modelyard.ledger.errors import UnknownChainError
 
 Obj = Mapping[str, Any]
@@ -88,7 +89,7 @@ def history(
     try:
         _from_ledger(access, what, url, output)
         return
-    except (NoLedgerError, UnknownChainError) as error:
+    except (NoLedgerError, UnknownChainError, KubeError) as error:
         if url:
             raise
         say(f"from the Model's status, which keeps the last 50 moves: {error}")

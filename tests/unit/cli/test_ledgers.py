@@ -56,6 +56,7 @@ class Yard:
         callers = Callers(Reviews(), asyncio.get_running_loop().time)
         application = web.Application()
         application.router.add_get("/api/v1/namespaces/modelyard-system/configmaps/modelyard-ledger", self._config_map)
+        application.router.add_get("/apis/modelyard.dev/v1alpha1/namespaces/risk/models/fraud", self._model)
         application.router.add_get(BEHIND + "{tail:.*}", self._proxy)
         runner = web.AppRunner(application)
         async with LedgerService(0, self.place, ["prod"], callers, Metrics()) as self._service:
@@ -70,6 +71,11 @@ class Yard:
         if self.published is None:
             return web.json_response(NOT_FOUND, status=404)
         return web.json_response({"metadata": {"name": "modelyard-ledger"}, "data": self.published})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        moves = [{"type": "Promoted", "stage": "production", "at": "2026-01-01T00:25:00Z", "to": {"version": "25"}}]
+        metadata = {"name": "fraud", "namespace": "risk"}
+        return web.json_response({"metadata": metadata, "spec": {}, "status": {"transitions": moves}})
 
     async def _proxy(self, request: web.Request) -> web.Response:
         if not self.is_served:
@@ -154,6 +160,18 @@ def test_neither_way_is_open(yard: Yard, capsys: Any) -> None:
     yard.log_in(**{"token": "owner", "as": "alice"})
     assert main(["asof", "fraud@production", "2026-01-01"]) == 1
     assert "(--as) ends at the API server" in capsys.readouterr().err
+
+
+def test_history_falls_back_on_what_the_status_keeps(yard: Yard, capsys: Any) -> None:
+    """For whom the ledger is closed, or where there is none; who names one is not told something else."""
+    yard.log_in(token="stranger")
+    for published in (yard.published, None):
+        yard.published = published
+        assert main(["history", "fraud@production"]) == 0
+        told = capsys.readouterr()
+        assert len(told.out.splitlines()) == 2
+        assert "from the Model's status, which keeps the last 50 moves: " in told.err
+    assert main(["history", "fraud@production", "--ledger", "service://modelyard-system/modelyard-ledger"]) == 1
 
 
 def test_an_installation_without_a_ledger(yard: Yard, capsys: Any) -> None:
