@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from modelyard.api.reasons import ApprovalReason
-from modelyard.decide import approvals, outbox
+from modelyard.decide import approvals, marks
 from modelyard.decide.approvals import Tally
 from modelyard.decide.conditions import condition
 from modelyard.decide.objections import Finding, stamp_of
@@ -35,7 +35,7 @@ def approval_statuses(world: World, state: ModelState, verdicts: Mapping[str, Ve
             name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
             known = obj.get("status") or {}
             status = approval_status(findings[name], world.now) if name in findings else dict(known)
-            if recorded := outbox.marks(world, state, obj, [obj["spec"]["decision"]]):
+            if recorded := marks.written(world, state, obj, [obj["spec"]["decision"]]):
                 status["recorded"] = recorded
             if status != known:
                 yield ReplaceStatus("Approval", name, uid, status)

@@ -21,12 +21,12 @@ from typing import Any
 
 from modelyard.api import codec
 from modelyard.api.reasons import ApprovalReason, ModelReason, VersionReason
-from modelyard.decide import approvals, chronicle
+from modelyard.decide import approvals, chronicle, marks
 from modelyard.decide.podspec import compact
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import Cause, LedgerState, ModelState, StageState, Standing, Step, Transition
 from modelyard.decide.verification import Verdict
-from modelyard.decide.versions import Version, settled
+from modelyard.decide.versions import Version
 from modelyard.decide.world import World
 from modelyard.ledger.memory import Memory
 from modelyard.ledger.records import RecordType
@@ -36,9 +36,11 @@ LIMIT = 64
 RESERVE = 16
 CHARACTERS = 400_000
 """An object in etcd takes 1.5 million. Only a rollback or an undo is put in beyond it: those entries are short."""
-_TOLD_WITH_MOVES = frozenset({Step.ROLLED_BACK, Step.SUPERSEDED})
 EFFECTIVE_WITHIN = timedelta(seconds=60)
 """How long an entry waits for the moment when all traffic had moved, which it is then told with."""
+
+_TOLD_WITH_MOVES = frozenset({Step.ROLLED_BACK, Step.SUPERSEDED})
+"""Ends of requests that the next move of their stage tells. The others have entries of their own."""
 
 Item = Mapping[str, Any]
 
@@ -66,22 +68,7 @@ def advance(
     for name, stage in state.stages.items():
         box.add_confirmation(before.stages.get(name), stage)
     for moved in transitions:
-        known = before.stages.get(moved.stage)
-        after = state.stages[moved.stage]
-        last = after.current if after.current and after.current.sequence == moved.sequence else None
-        ended = tuple(r for r in after.requests if last and r.ended in _TOLD_WITH_MOVES and not r.recorded)
-        for request in ended:
-            state = state.with_stage(state.stages[moved.stage].with_request(replace(request, recorded=True)))
-        version = world.versions.get(moved.to.version) if moved.to else None
-        move = chronicle.Move(
-            moved,
-            previous=known.current if known else None,
-            rollback=_rollback(world, state, moved),
-            registered=version is not None and "Registered" in box.marks(version.obj),
-            current=last,
-            ended=ended,
-        )
-        box.add(chronicle.of_move(world, move))
+        state = state.with_stage(box.add_move(before.stages.get(moved.stage), state, moved))
     return replace(state, ledger=_with_effective_times(box.ledger, state))
 
 
@@ -110,50 +97,6 @@ def keeps(world: World, ended: str, recorded: bool | None) -> bool:
     """Whether an ended request has to be remembered because it was not told yet."""
     awaited = ended in chronicle.ENDS or ended == Step.ROLLED_BACK  # by the stage's next move
     return world.seen.ledger is not None and not recorded and awaited
-
-
-def marks(world: World, state: ModelState, obj: Obj, due: Iterable[str]) -> list[str]:
-    """The object's `status.recorded`: what was told of it, of what there is to tell, and what its entries wait for."""
-    before = (obj.get("status") or {}).get("recorded") or ()
-    if world.seen.ledger is None or state.ledger is None:
-        return list(before)
-    # Entries that leave with this decision may stay, if nothing else is to be written: their marks stay that long.
-    waiting = _told_of(state.ledger, obj) | (_told_of(world.memory.ledger, obj) if world.memory.ledger else set())
-    due = list(due)
-    return [mark for mark in due if mark in before or mark in waiting] + sorted(waiting.difference(due))
-
-
-def untold(world: World, state: ModelState, obj: Obj, verdict: Verdict) -> dict[str, Any]:
-    """What a version's status keeps of its artifact: the list of its files only until the ledger was told of it."""
-    kept = dict(verdict.artifact)
-    if "files" in kept and (world.seen.ledger is None or "Verified" in marks(world, state, obj, due_of(verdict))):
-        del kept["files"]
-    return kept
-
-
-def due_of(verdict: Verdict) -> list[str]:
-    """The marks of what there is to tell of a version."""
-    if verdict.passed:
-        return ["Registered", "Verified"]
-    if verdict.failed:
-        return ["Registered", f"Failed/{verdict.attempt}/{verdict.for_request}"]
-    return ["Registered"]
-
-
-def is_told(version: Version) -> bool:
-    """Whether all that there is to tell of a version was, by its own status."""
-    recorded = version.verification
-    verdict = Verdict(
-        str(recorded.get("state", "")),
-        attempt=int(recorded.get("attempt", 0)),
-        for_request=str(recorded.get("forRequest", "")),
-    )
-    return set(due_of(verdict)) <= set(version.status.get("recorded") or ())
-
-
-def settled_and_told(obj: Obj) -> bool:
-    """`settled`, where a ledger is configured: a version that was not told yet is looked at again."""
-    return settled(obj) and is_told(Version(obj))
 
 
 def ready(status: Obj, now: datetime) -> tuple[list[Item], datetime | None]:
@@ -220,13 +163,13 @@ class _Box:
 
     def marks(self, obj: Obj) -> set[str]:
         """What was told of an object, here included."""
-        return set((obj.get("status") or {}).get("recorded") or ()) | _told_of(self.ledger, obj)
+        return set((obj.get("status") or {}).get("recorded") or ()) | marks.told_of(self.ledger, obj)
 
     def add_objects(self, verdicts: Mapping[str, Verdict]) -> None:
         """Registrations, verifications and deletions of versions, and approvals. Who is deleted cannot wait."""
         for version in sorted(self._world.versions.values(), key=lambda v: (v.created, v.name)):
             verdict = verdicts[version.version]
-            for mark in due_of(verdict):
+            for mark in marks.due_of(verdict):
                 if mark not in self.marks(version.obj) and self._has_room():
                     registered = mark == "Registered"
                     entry = (
@@ -237,7 +180,7 @@ class _Box:
                     self.add(entry, version.uid, mark)
         for obj in self._world.seen.deleted:
             before = self._world.memory.ledger  # where its entry stands, though it may be about to leave
-            if before is None or "Deleted" not in _told_of(before, obj):
+            if before is None or "Deleted" not in marks.told_of(before, obj):
                 self.add(chronicle.of_deletion(self._world, Version(obj)), obj["metadata"]["uid"], "Deleted")
         for finding in _decisions(self._world, verdicts):
             mark = str(finding.obj["spec"]["decision"])
@@ -258,6 +201,25 @@ class _Box:
         revision = after.revision(tried.revision) if tried else None
         if tried and revision and revision.good:
             self.add(chronicle.of_confirmation(self._world, after, tried))
+
+    def add_move(self, before: StageState | None, state: ModelState, moved: Transition) -> StageState:
+        """A move of a stage with the requests that ended by then, or a switch by hand."""
+        stage = state.stages[moved.stage]
+        version = self._world.versions.get(moved.to.version) if moved.to else None
+        last = stage.current if stage.current and stage.current.sequence == moved.sequence else None
+        ended = tuple(r for r in stage.requests if last and r.ended in _TOLD_WITH_MOVES and not r.recorded)
+        move = chronicle.Move(
+            moved,
+            previous=before.current if before else None,
+            rollback=_rollback(self._world, state, moved),
+            registered=version is not None and "Registered" in self.marks(version.obj),
+            current=last,
+            ended=ended,
+        )
+        self.add(chronicle.of_move(self._world, move))
+        for request in ended:
+            stage = stage.with_request(replace(request, recorded=True))
+        return stage
 
     def _has_room(self) -> bool:
         return self._count < PATIENT_LIMIT and self._characters < CHARACTERS / 2
@@ -308,11 +270,6 @@ def _waiting(world: World, ledger: LedgerState) -> list[Item]:
 
 def _characters(items: Iterable[Item]) -> int:
     return sum(len(compact(item)) for item in items)
-
-
-def _told_of(ledger: LedgerState, obj: Obj) -> set[str]:
-    uid = obj["metadata"]["uid"]
-    return {str(item["mark"]) for item in ledger.outbox if item.get("subject") == uid}
 
 
 def _rollback(world: World, state: ModelState, moved: Transition) -> str:

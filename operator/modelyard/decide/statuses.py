@@ -9,7 +9,7 @@ from typing import Any
 
 from modelyard.api import codec, names
 from modelyard.api.reasons import VersionReason
-from modelyard.decide import approval_statuses, outbox, requests
+from modelyard.decide import approval_statuses, marks, requests
 from modelyard.decide.conditions import Being, Said, condition, judged
 from modelyard.decide.gates import results
 from modelyard.decide.plan import ReplaceStatus
@@ -47,12 +47,12 @@ def _version_status(
         "digest": verdict.digest or version.status.get("digest", ""),
         "stage": _stage_word(version, held),
         "stages": held,
-        "artifact": outbox.untold(world, state, version.obj, verdict),
+        "artifact": marks.untold(world, state, version.obj, verdict),
         "verification": dict(verdict.record),
         "request": request,
         "gates": _gates(outcomes, version),
         "approvals": approval_statuses.version_approvals(world, state, version, verdict, request),
-        "recorded": outbox.marks(world, state, version.obj, outbox.due_of(verdict)),
+        "recorded": marks.written(world, state, version.obj, marks.due_of(verdict)),
         "conditions": _conditions(world, version, verdict, request),
     }
     return {key: value for key, value in status.items() if value not in ("", [], {}, None)}
