@@ -269,16 +269,18 @@ def test_judging_a_signature_takes_little_memory(desk: Desk, helper: Helper) -> 
     key = Key()
     desk.bucket.put({**FILES, "model.sig": desk.sign(key)}, "m/")
     asked = _peak(desk, helper, {"keys": [key.trusted()]})
-    assert asked - _peak(desk, helper, None) < 32 << 10
+    plain = _peak(desk, helper, None)
+    assert asked - plain < 20 << 10, f"{plain} KiB, with a signature {asked} KiB"
 
 
 def _peak(desk: Desk, helper: Helper, signature: dict[str, Any] | None) -> int:
-    """KiB that the verify program takes at most."""
+    """KiB that the verify program takes at most (ru_maxrss would count what it was forked from)."""
     code = (
-        "import resource, runpy, sys; sys.argv = ['verify']\n"
+        "import runpy, sys; sys.argv = ['verify']\n"
+        "sys.modules['OpenSSL'] = None\n"  # the image has none, and botocore would load it and all below
         "try: runpy.run_module('modelyard.pods.verify', run_name='__main__')\n"
         "except SystemExit as end: assert not end.code\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     (desk.work / "task").write_text(json.dumps({"uri": desk.bucket.uri("m/"), "signature": signature}))
     files = {"MODELYARD_TASK_FILE": str(desk.work / "task"), "MODELYARD_RESULT_FILE": str(desk.work / "result")}
