@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,15 +103,23 @@ def test_one_file(desk: Desk) -> None:
     assert desk.refused("fraud/7", keys=[key.trusted()]).reason == "SignatureMismatch"
 
 
-def test_what_the_command_line_signs(desk: Desk) -> None:
-    """The very command that the documentation shows."""
-    key = Key()
-    (desk.work / "key.pem").write_bytes(key.pem)
-    command = [sys.executable, "-m", "model_signing", "sign", "key", str(desk.model)]
-    options = ["--private_key", str(desk.work / "key.pem"), "--signature", str(desk.model / "model.sig")]
-    subprocess.run([*command, *options], check=True, capture_output=True)
-    desk.bucket.put({**FILES, "model.sig": (desk.model / "model.sig").read_bytes()}, "m/")
-    assert desk.verify(keys=[key.trusted()])["signature"]["by"] == "release"
+def test_what_the_documented_commands_sign(desk: Desk) -> None:
+    signer = certificate()
+    for name, text in (("key", signer.key.pem.decode()), ("crt", signer.pem)):
+        (desk.work / f"release.{name}").write_text(text)
+    (desk.work / "release.pub").write_text(signer.key.public_pem)
+    (desk.work / "intermediate.crt").write_text(MIDDLE.pem)
+    shutil.copytree(desk.model, desk.work / "fraud" / "7")
+    page = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"^model_signing (sign .*)$", page, flags=re.MULTILINE)
+    assert len(commands) == 2
+    found = []
+    for command in commands:
+        whole = [sys.executable, "-m", "model_signing", *command.split()]
+        subprocess.run(whole, cwd=desk.work, check=True, capture_output=True)
+        desk.bucket.put({**FILES, "model.sig": (desk.work / "fraud" / "7" / "model.sig").read_bytes()}, "m/")
+        found.append(desk.verify(keys=[signer.key.trusted()], certificates=[ROOT.trusted(MAIL)])["signature"]["by"])
+    assert found == ["release", MAIL["email"]]
 
 
 WEIGHTS = FILES["data/weights.bin"]
