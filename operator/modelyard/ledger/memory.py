@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from modelyard.ledger.records import MOVES, START, Head, Pointed, Record, RecordType, Request, Version
+from modelyard.ledger.records import MOVES, START, Head, Pointed, Record, RecordType, Request
 
 REVISIONS_KEPT = 100
 """Good revisions of a stage that are remembered; the newest ones."""
@@ -18,6 +18,7 @@ HISTORY_KEPT = 50
 """Moves that are remembered one by one."""
 ROLLBACKS_KEPT = 20
 _SWITCHES = frozenset({RecordType.SUSPENDED, RecordType.RESUMED, RecordType.PAUSED, RecordType.UNPAUSED})
+_TOLD = MOVES | _SWITCHES
 _FORWARD = frozenset({RecordType.PROMOTED, RecordType.RECONFIGURED})
 
 
@@ -87,154 +88,162 @@ class Memory:
 def remember(memory: Memory, records: Iterable[tuple[Record, Head]]) -> Memory:
     """The memory after some more records of the chain."""
     replay = _Replay(memory)
-    for record, head in records:
+    head, writer = memory.head, memory.writer
+    for record, place in records:
         replay.feed(record)
-        memory = replace(memory, head=head, writer=record.cluster)
-    return replace(memory, stages=replay.stages(), history=tuple(replay.history))
+        head, writer = place, record.cluster
+    return replace(memory, head=head, writer=writer, stages=replay.stages(), history=tuple(replay.history))
+
+
+@dataclass
+class _Stage:
+    """A stage while its records are replayed."""
+
+    move: Record | None
+    sequence: int
+    last_place: int
+    on_trial: bool
+    paused: bool
+    suspended: bool
+    revisions: dict[str, Served]
+    fates: dict[str, Fate]
+    rollbacks: list[str]
+
+    @classmethod
+    def of(cls, known: StageMemory) -> "_Stage":
+        """As it is remembered."""
+        fields = {name: getattr(known, name) for name in StageMemory.__dataclass_fields__}
+        parts = {
+            "revisions": dict(known.revisions),
+            "fates": dict(known.fates),
+            "rollbacks": list(known.rollbacks),
+        }
+        return cls(**{**fields, **parts})
+
+    @property
+    def serves(self) -> str:
+        """Hash of what it serves; empty for nothing."""
+        return self.move.to.revision if self.move and self.move.to else ""
+
+    def memory(self) -> StageMemory:
+        """What is remembered of it."""
+        newest = sorted(self.revisions.values(), key=lambda s: (s.to.revision == self.serves, s.sequence))
+        kept = {served.to.revision: served for served in newest[-REVISIONS_KEPT:]}
+        rollbacks = tuple(self.rollbacks[-ROLLBACKS_KEPT:])
+        return StageMemory(**{**vars(self), "revisions": kept, "fates": dict(self.fates), "rollbacks": rollbacks})
+
+    def take(self, record: Record, to: Pointed, uri: str) -> None:
+        """A move: it serves something else from now on."""
+        self._end(record, to)
+        self._retire(record)
+        known, fate = self.revisions.get(to.revision), self.fates.get(to.version)
+        place = record.place or (known.place if known else 0) or self.last_place + 1
+        self.sequence = max(record.sequence or 0, self.sequence)
+        self.last_place = max(self.last_place, place)
+        self.move, self.on_trial = record, bool(record.on_trial)
+        self.revisions[to.revision] = Served(
+            to,
+            self.sequence,
+            place,
+            good=not record.on_trial,
+            uri=uri,
+            since=record.at,
+            template=record.template or (known.template if known else {}),
+        )
+        if record.type == RecordType.PROMOTED:
+            self.fates[to.version] = Fate(place, id=record.request.id if record.request else "")
+        elif fate and not fate.ended:
+            self.fates[to.version] = replace(fate, place=place)
+
+    def confirm(self, record: Record) -> None:
+        """What had taken it passed its AfterTraffic gates."""
+        known = self.revisions.get(record.to.revision) if record.to else None
+        if known is None:
+            return
+        self.revisions[known.to.revision] = replace(known, good=True)
+        self.on_trial = self.on_trial and self.serves != known.to.revision
+
+    def end(self, record: Record) -> None:
+        """A request failed, was rejected, or was taken back; or a rejection, which ends the next one."""
+        if record.version is None:
+            return
+        name = record.version.version
+        known = self.fates.get(name)
+        if record.approvals and known and not known.ended:
+            return  # what carries the stage is not touched by a rejection
+        if record.type == RecordType.WITHDRAWN:
+            self.fates.pop(name, None)
+            return
+        request = record.request.id if record.request else ""
+        place = known.place if known else 0
+        self.fates[name] = Fate(place, record.type, record.reason or record.type, record.message, record.at, request)
+
+    def _end(self, record: Record, to: Pointed) -> None:
+        """The requests that a move ended."""
+        ends = {end.version: (end.outcome, end.id) for end in record.ended}
+        asked = record.request or Request()
+        name = asked.source.removeprefix("Rollback/")
+        if record.type == RecordType.ROLLED_BACK:  # it ends all that stands but its target, said or not
+            standing = {v: fate for v, fate in self.fates.items() if not fate.ended and v != to.version}
+            ends = {version: ("RolledBack", fate.id) for version, fate in standing.items()} | ends
+            self.rollbacks += [name] if name else []
+        texts = {
+            "RolledBack": f"Rollback {name!r} went back to version {to.version!r}: {asked.reason}",
+            "Superseded": f"version {to.version!r}, asked for later, took the stage first",
+        }
+        for version, (outcome, request) in ends.items():
+            place = self.fates[version].place if version in self.fates else 0
+            self.fates[version] = Fate(place, outcome, outcome, texts.get(outcome, ""), record.at, request)
+
+    def _retire(self, record: Record) -> None:
+        """What is replaced stays good, unless it is what one goes back from."""
+        previous = self.revisions.get(self.serves)
+        if previous:
+            good = previous.good and record.type in _FORWARD
+            self.revisions[self.serves] = replace(previous, good=good, until=record.at)
 
 
 class _Replay:
-    """The stages while records are replayed."""
+    """The stages of a Model while its records are replayed."""
 
     def __init__(self, memory: Memory) -> None:
-        self._stages = dict(memory.stages)
-        self._versions: dict[str, Version] = {}
+        self._stages = {name: _Stage.of(stage) for name, stage in memory.stages.items()}
+        self._uris: dict[str, str] = {}
         self.history = list(memory.history)
 
     def stages(self) -> dict[str, StageMemory]:
         """What is remembered of each stage."""
-        return {name: _pruned(stage) for name, stage in self._stages.items()}
+        return {name: stage.memory() for name, stage in self._stages.items()}
 
     def feed(self, record: Record) -> None:
         """Take in the next record."""
         if record.version and record.version.uri:
-            self._versions[record.version.version] = record.version
+            self._uris[record.version.version] = record.version.uri
         if record.type == RecordType.DELETED:
-            self._deleted(record)
+            self._delete(record)
         elif record.stage:
-            stage = self._stages.get(record.stage) or StageMemory()
-            self._stages[record.stage] = self._after(stage, record)
-        if record.type in MOVES | _SWITCHES and record.stage:
-            self.history = [*self.history, record][-HISTORY_KEPT:]
+            self._change(self._stages.setdefault(record.stage, _Stage.of(StageMemory())), record)
+            if record.type in _TOLD:
+                self.history = [*self.history[1 - HISTORY_KEPT :], record]
 
-    def _after(self, stage: StageMemory, record: Record) -> StageMemory:
-        if record.type in MOVES:
-            return self._moved(stage, record) if record.to else stage
+    def _change(self, stage: _Stage, record: Record) -> None:
         match record.type:
+            case kind if kind in MOVES and record.to:
+                stage.take(record, record.to, self._uris.get(record.to.version, ""))
             case RecordType.SUSPENDED | RecordType.RESUMED:
-                return replace(stage, suspended=record.type == RecordType.SUSPENDED)
+                stage.suspended = record.type == RecordType.SUSPENDED
             case RecordType.PAUSED | RecordType.UNPAUSED:
-                return replace(stage, paused=record.type == RecordType.PAUSED)
+                stage.paused = record.type == RecordType.PAUSED
             case RecordType.CONFIRMED:
-                return _confirmed(stage, record)
+                stage.confirm(record)
             case RecordType.FAILED | RecordType.REJECTED | RecordType.WITHDRAWN:
-                return _ended(stage, record)
-        return stage
+                stage.end(record)
 
-    def _moved(self, stage: StageMemory, record: Record) -> StageMemory:
-        assert record.to
-        known = stage.revisions.get(record.to.revision)
-        stage = _retired(_with_ends(stage, record), record)
-        place = record.place or (known.place if known else 0) or stage.last_place + 1
-        sequence = max(record.sequence or 0, stage.sequence)
-        said = self._versions.get(record.to.version)
-        taken = Served(
-            record.to,
-            sequence,
-            place,
-            good=not record.on_trial,
-            uri=said.uri if said else "",
-            since=record.at,
-            template=record.template or (known.template if known else {}),
-        )
-        fates = dict(stage.fates)
-        if record.type == RecordType.PROMOTED:
-            fates[record.to.version] = Fate(place, id=record.request.id if record.request else "")
-        elif record.to.version in fates and not fates[record.to.version].ended:
-            fates[record.to.version] = replace(fates[record.to.version], place=place)
-        return replace(
-            stage,
-            move=record,
-            sequence=sequence,
-            last_place=max(stage.last_place, place),
-            on_trial=bool(record.on_trial),
-            revisions={**stage.revisions, record.to.revision: taken},
-            fates=fates,
-        )
-
-    def _deleted(self, record: Record) -> None:
+    def _delete(self, record: Record) -> None:
         """A version that is made again asks anew; a Model that is made again begins anew."""
         if record.version is None:
             self._stages.clear()
             self.history.clear()
             return
-        for name, stage in self._stages.items():
-            left = {version: fate for version, fate in stage.fates.items() if version != record.version.version}
-            self._stages[name] = replace(stage, fates=left)
-
-
-def _with_ends(stage: StageMemory, record: Record) -> StageMemory:
-    """The fates of requests that a move ended."""
-    to = record.to.version if record.to else ""
-    ends = {end.version: (end.outcome, end.id) for end in record.ended}
-    back = record.type == RecordType.ROLLED_BACK
-    if back:  # it ends all that stands but its target, said or not
-        standing = {version: fate for version, fate in stage.fates.items() if not fate.ended and version != to}
-        ends = {version: ("RolledBack", fate.id) for version, fate in standing.items()} | ends
-    asked = record.request or Request()
-    name = asked.source.removeprefix("Rollback/")
-    texts = {
-        "RolledBack": f"Rollback {name!r} went back to version {to!r}: {asked.reason}",
-        "Superseded": f"version {to!r}, asked for later, took the stage first",
-    }
-    fates = dict(stage.fates)
-    for version, (outcome, request) in ends.items():
-        place = fates[version].place if version in fates else 0
-        fates[version] = Fate(place, outcome, outcome, texts.get(outcome, ""), record.at, request)
-    acted = (name,) if back and name else ()
-    return replace(stage, fates=fates, rollbacks=(*stage.rollbacks, *acted)[-ROLLBACKS_KEPT:])
-
-
-def _retired(stage: StageMemory, record: Record) -> StageMemory:
-    """What is replaced stays good, unless it is what one goes back from."""
-    before = stage.move.to if stage.move else None
-    previous = stage.revisions.get(before.revision) if before else None
-    if previous is None:
-        return stage
-    good = previous.good and record.type in _FORWARD
-    retired = replace(previous, good=good, until=record.at)
-    return replace(stage, revisions={**stage.revisions, previous.to.revision: retired})
-
-
-def _confirmed(stage: StageMemory, record: Record) -> StageMemory:
-    known = stage.revisions.get(record.to.revision) if record.to else None
-    if known is None:
-        return stage
-    current = stage.move.to if stage.move else None
-    here = current is not None and current.revision == known.to.revision
-    revisions = {**stage.revisions, known.to.revision: replace(known, good=True)}
-    return replace(stage, revisions=revisions, on_trial=stage.on_trial and not here)
-
-
-def _ended(stage: StageMemory, record: Record) -> StageMemory:
-    """A request that failed, was rejected, or was taken back; or a rejection, which ends the next one."""
-    if record.version is None:
-        return stage
-    name = record.version.version
-    fates = dict(stage.fates)
-    known = fates.get(name)
-    if record.approvals and known and not known.ended:
-        return stage  # what carries the stage is not touched by a rejection
-    if record.type == RecordType.WITHDRAWN:
-        fates.pop(name, None)
-    else:
-        request = record.request.id if record.request else ""
-        place = known.place if known else 0
-        fates[name] = Fate(place, record.type, record.reason or record.type, record.message, record.at, request)
-    return replace(stage, fates=fates)
-
-
-def _pruned(stage: StageMemory) -> StageMemory:
-    current = stage.move.to.revision if stage.move and stage.move.to else ""
-    newest = sorted(stage.revisions.values(), key=lambda served: (served.to.revision == current, served.sequence))
-    return replace(stage, revisions={served.to.revision: served for served in newest[-REVISIONS_KEPT:]})
+        for stage in self._stages.values():
+            stage.fates.pop(record.version.version, None)
