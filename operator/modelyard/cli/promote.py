@@ -73,8 +73,8 @@ def promote(
     else:
         check_keeper(model, stage, found)
         body = line_patch(model, stage, found, said, stamp(datetime.now(UTC)))
-        line = _ask(cluster, model, body, standing(found, stage, line_request(model, stage, found)), dry_run=dry_run)
-        since = line["metadata"]["generation"] if body and "spec" in body else 0
+        changed = _ask(cluster, model, body, standing(found, stage, line_request(model, stage, found)), dry_run=dry_run)
+        since = changed["metadata"]["generation"] if body and "spec" in body else 0
     if wait and not dry_run:
         found = follow_version(cluster, found, seconds, since)
     if output:
