@@ -13,6 +13,7 @@ from tests.bench.approving import last_approval
 from tests.bench.floor import a_floor
 from tests.bench.idle import idle
 from tests.bench.judging import judging
+from tests.bench.neighbour import neighbour
 from tests.bench.plugin import listing
 from tests.bench.reaction import ROUNDS, first_write, warm_rollback
 from tests.bench.recording import recording
@@ -30,7 +31,9 @@ NEED_THE_OPERATOR = {"reaction", "idle"}
 def main() -> int:
     """Measure everything, or the named parts."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["gates", "reaction", "idle", "verification", "plugin", "ledger"])
+    parser.add_argument(
+        "parts", nargs="*", default=["gates", "reaction", "idle", "verification", "plugin", "ledger", "neighbour"]
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     if set(arguments.parts) & NEED_THE_OPERATOR:
@@ -55,6 +58,8 @@ def main() -> int:
         rows += listing()
     if "ledger" in arguments.parts:
         rows += recording()
+    if "neighbour" in arguments.parts:
+        rows += neighbour()
     print(show(rows))
     return int(any(row.reached is False for row in rows))
 
