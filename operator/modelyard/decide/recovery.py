@@ -248,7 +248,7 @@ def _from_objects(world: World, state: ModelState) -> ModelState:
 
 
 def _remembered(objects: Mapping[str, Obj]) -> Iterator[StageState]:
-    for obj in objects.values():
+    for _, obj in sorted(objects.items()):
         stage = _stage_state(obj)
         if stage is not None:
             yield stage

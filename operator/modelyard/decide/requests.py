@@ -182,9 +182,11 @@ def _is_known(remembered: Iterable[Request], wish: Wish) -> bool:
 
 def _place(world: World, state: StageState, new: list[Wish]) -> StageState:
     """Place new requests behind all others; on a stage that never served, order all of them by version."""
+    # Both in an order that does not depend on which object became known first.
     returning = [wish for wish in new if wish.request.place or wish.request.ended]
-    fresh = [wish for wish in new if wish not in returning]
-    fresh = sorted(fresh, key=lambda w: _order(w.request, w.created))
+    returning.sort(key=lambda w: (w.request.place, w.request.id))
+    fresh = [wish for wish in new if not (wish.request.place or wish.request.ended)]
+    fresh.sort(key=lambda w: _order(w.request, w.created))
     fresh = fresh[:OPEN_REQUESTS_KEPT]
     anew = {wish.request.id for wish in new}  # a retried request keeps its identity, and gets a new place
     requests = [r for r in state.requests if r.id not in anew]
