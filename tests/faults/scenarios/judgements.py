@@ -1,17 +1,19 @@
 """Gates and people say yes or no."""
 
+from collections.abc import Callable
+from typing import Any
+
 from tests.faults.kubelet import ALL_WELL
 from tests.faults.scenarios.scenario import Scenario
 from tests.faults.scenarios.story import Story, gate, stage
 
 GOOD = "candidate.auc > 0.8"
-BETTER = "candidate.auc >= incumbent.auc"
 BAD = {"auc": 0.5}
 TWO_PEOPLE = {"required": 2, "excludeRequester": True}
 
 
-def _one_without_gates(story: Story, **serving: object) -> None:
-    story.declare(**serving)
+def _one_without_gates(story: Story) -> None:
+    story.declare()
     story.serve("1", metrics={"auc": 0.8})
 
 
@@ -19,7 +21,7 @@ def _one_past_all(story: Story) -> None:
     """Gates of every phase and two people stand before the next one."""
     _one_without_gates(story)
     gates = [
-        gate("declared", BETTER.replace(">=", ">"), job=False),
+        gate("declared", "candidate.auc > incumbent.auc", job=False),
         gate("quality", GOOD, inputs="Both"),
         gate("smoke", GOOD, when="BeforeTraffic"),
         gate("watch", GOOD, when="AfterTraffic"),
@@ -33,7 +35,7 @@ def _pass_all(story: Story) -> None:
     story.is_good("2")
 
 
-def _one_with(*gates: dict[str, object], people: int = 0) -> object:
+def _one_with(*gates: dict[str, Any], people: int = 0) -> Callable[[Story], None]:
     def prepare(story: Story) -> None:
         _one_without_gates(story)
         story.change({"stages": [stage(gates=list(gates), approvals={"required": people})]})
