@@ -224,7 +224,7 @@ def parse_result(message: str | None) -> Mapping[str, Any]:
     """What a helper container left as its termination message; an InternalError when it is not usable."""
     try:
         result = json.loads(message or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         result = None
     error = result.get("error") if isinstance(result, dict) else None
     usable = isinstance(result, dict) and (error is None or (isinstance(error, dict) and "reason" in error))

@@ -262,5 +262,5 @@ def _stage_state(obj: Obj) -> StageState | None:
     try:
         found: Any = json.loads(text)
         return codec.load(StageState, found)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None

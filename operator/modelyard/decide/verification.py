@@ -17,6 +17,7 @@ from modelyard.api.ordering import natural_key
 from modelyard.api.reasons import ArtifactReason, VersionReason
 from modelyard.decide import jobs, manifests, podspec, signing
 from modelyard.decide.plan import Create
+from modelyard.decide.progress import parse_result
 from modelyard.decide.revisions import short_hash
 from modelyard.decide.state import ModelState, Request
 from modelyard.decide.versions import Version
@@ -225,6 +226,8 @@ def _observed(world: World, state: ModelState, version: Version, recorded: Verdi
     if error:
         return _failed(world, recorded, str(error["reason"]), str(error["message"]))
     digest = str(result.get("digest", ""))
+    if not digest:  # not what our program leaves
+        return _retry(world, recorded, parse_result(None)["error"])
     conflict = _conflict(state, version, digest)
     if conflict:
         return _failed(world, recorded, VersionReason.DIGEST_CONFLICT, conflict)

@@ -168,7 +168,7 @@ def test_a_deployment_whose_controller_has_not_seen_its_spec_is_not_ready() -> N
     assert not look(stale, pod(initContainerStatuses=FETCHED)).ready
 
 
-@pytest.mark.parametrize("message", [None, "", "Killed", "[]", '{"error": "x"}', '{"error": {}}'])
+@pytest.mark.parametrize("message", [None, "", "Killed", "[]", '{"error": "x"}', '{"error": {}}', "[" * 4096])
 def test_an_unusable_result_is_an_error_of_ours_and_tried_again(message: str | None) -> None:
     error = progress.parse_result(message)["error"]
     assert (error["reason"], error["transient"]) == ("InternalError", True)

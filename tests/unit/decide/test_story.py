@@ -115,6 +115,15 @@ def test_a_transient_failure_is_tried_again_with_backoff(cluster: Cluster) -> No
     assert cluster.live() == "1"
 
 
+def test_a_result_without_a_digest_is_none_and_asked_for_again(cluster: Cluster) -> None:
+    cluster.results["1"] = [{}]
+    cluster.version("1")
+    cluster.settle()
+    assert cluster.request("1") == ("Verifying", "InternalError")
+    cluster.settle(60)
+    assert cluster.live() == "1"
+
+
 def test_pods_that_never_get_ready_fail_at_the_deadline(cluster: Cluster) -> None:
     promote(cluster, "1")
     cluster.broken.add("2")
