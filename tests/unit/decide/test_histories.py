@@ -223,6 +223,8 @@ class History(RuleBasedStateMachine):
             for version in stage.look(self._wishes(name, seen), backs, fresh=fresh):
                 self.void[name, version] = self.cluster.now.isoformat()
             self._fail(name, stage, shown, seen)
+            if stage.trial and stage.current in _good(shown):  # and moves on in the same decision
+                self._passed(stage)
             for line in status.get("transitions", []):
                 if line["stage"] == name and line["type"] in MOVES and line["sequence"] > stage.sequence:
                     self._move(name, stage, line, seen)
@@ -289,29 +291,29 @@ class History(RuleBasedStateMachine):
         if current.get("place", 0) > stage.place or (stage.request is None and current.get("requestID")):
             stage.bind()
         if stage.trial and stage.current and not current.get("onTrial"):
-            version = stage.current[0]
-            stage.trial = False
             if current.get("undo"):
-                assert ("after", version) in self.bad, f"{version} was undone for nothing"
-                stage.undo = True
+                assert ("after", stage.current[0]) in self.bad, f"{stage.current} was undone for nothing"
+                stage.trial, stage.undo = False, True
             else:
-                assert ("after", version) not in self.bad, f"{version} passed its trial"
-                stage.good[stage.current] = (stage.place, stage.sequence)
-        good = {(each["version"], each["hash"]) for each in shown.get("revisions", ()) if each.get("good")}
-        for lost in set(stage.good) - good:
+                self._passed(stage)
+        for lost in set(stage.good) - _good(shown):
             assert lost[0] in self.broken_once, f"{lost} is not good any more"
             del stage.good[lost]
         if stage.pending and stage.pending.uid != shown.get("rollback", {}).get("uid"):
             assert self.broken_once, "the Rollback was given up"
             stage.backs[stage.pending.uid], stage.pending = "Refused", None
 
+    def _passed(self, stage: Stage) -> None:
+        assert stage.current
+        assert ("after", stage.current[0]) not in self.bad, f"{stage.current} passed its trial"
+        stage.trial, stage.good[stage.current] = False, (stage.place, stage.sequence)
+
     def _compare(self, name: str, stage: Stage, shown: dict[str, Any]) -> None:
         current = shown.get("current")
         served = (current["version"], current["revision"]) if current else None
         assert served == stage.current, f"{name} serves {served}, not {stage.current}"
         assert shown.get("sequence", 0) == stage.sequence
-        good = {(each["version"], each["hash"]) for each in shown.get("revisions", ()) if each.get("good")}
-        assert good == set(stage.good), f"{name}: good are {good}, not {set(stage.good)}"
+        assert _good(shown) == set(stage.good), f"{name}: good are {_good(shown)}, not {set(stage.good)}"
         told = {(each["version"], each["place"]): each.get("ended", "") for each in shown.get("requests", ())}
         known = {(request.version, request.place): request.ended for request in stage.requests}
         standing = {at for at, ended in told.items() if not ended}
@@ -333,7 +335,10 @@ class History(RuleBasedStateMachine):
                 if request.key in wished and alone and not request.key.startswith("line/"):
                     assert (request.key in opened) == (not request.ended), f"{name}: {request}"
             backs = [obj["metadata"]["uid"] for obj in seen.rollbacks if obj["spec"]["stage"] == name]
-            self.stages[name] = _read(shown, self.lines, backs)
+            again = self.stages[name] = _read(shown, self.lines, backs)
+            if alone:  # the versions themselves have it on record how their requests ended
+                known = {request.key for request in again.requests}
+                again.requests += [each for each in stage.requests if each.ended and each.key not in known]
 
     def _owed(self) -> None:
         """Everything has come to rest, and nothing more is going to happen by itself."""
@@ -403,6 +408,10 @@ def _stages(seen: Snapshot) -> list[dict[str, Any]]:
     assert seen.model is not None
     found: list[dict[str, Any]] = seen.model["spec"]["stages"]
     return found
+
+
+def _good(shown: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(each["version"], each["hash"]) for each in shown.get("revisions", ()) if each.get("good")}
 
 
 def _key(obj: Any) -> str:
