@@ -98,6 +98,11 @@ def _one_at_a_time(story: Story) -> None:
     story.change({"serving": {"progressDeadline": "1s"}})
 
 
+def _miss_deadline_and_come_back(story: Story) -> None:
+    _miss_deadline(story)
+    story.waits(lambda: ("1", 1, 1) in story.end()["deployments"], "version 1 has its pods again")
+
+
 def _back_and_forth(story: Story) -> None:
     """Rolled back, asserted once more as it is, and asked for anew."""
     story.roll_back()
@@ -186,7 +191,7 @@ MOVES = {
     "template change past a gate": Scenario(_one_gated, _change_template, "1", ledger=True),
     "template change that does not start": Scenario(_one, _change_template_for_the_worse, "1"),
     "deadline missed": Scenario(_one_with_deadline, _miss_deadline, "1", ledger=True),
-    "deadline missed, one at a time": Scenario(_one_at_a_time, _miss_deadline, "1", may_interrupt=True),
+    "deadline missed, one at a time": Scenario(_one_at_a_time, _miss_deadline_and_come_back, "1", may_interrupt=True),
     "the Model names the version": Scenario(_two_named_by_the_model, _name_another, "1", ledger=True),
     "suspension": Scenario(_one, _suspend, "1", ledger=True, may_interrupt=True),
     "pause": Scenario(_one, _pause, "2", ledger=True),
