@@ -80,7 +80,7 @@ test-api: cluster ## against a real API server
 test-cluster: cluster ## with real pods
 	$(PYTEST) -m cluster
 
-test-faults: cluster ## kill and disturb the operator on a real API server, some 150 times
+test-faults: cluster ## kill and disturb the operator on a real API server, a hundred times
 	$(PYTEST) -m faults
 
 RUNS ?= 1500
