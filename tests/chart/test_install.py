@@ -197,7 +197,7 @@ def has_condition_of_definition(type: str) -> Any:
     """Definitions have conditions without observedGeneration."""
 
     def holds(obj: dict[str, Any]) -> bool:
-        found = {each["type"]: each["status"] for each in obj.get("status", {}).get("conditions", [])}
+        found = {each["type"]: each["status"] for each in obj.get("status", {}).get("conditions") or ()}
         return found.get(type) == "True"
 
     return holds

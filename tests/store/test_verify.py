@@ -30,6 +30,7 @@ def test_a_folder_passes(bucket: Bucket, helper: Helper) -> None:
         "sizeBytes": sum(map(len, FILES.values())),
         "fileCount": 3,
         "format": "mlflow",
+        "files": [[path, hashlib.sha256(FILES[path]).hexdigest(), len(FILES[path])] for path in sorted(FILES)],
         "warnings": [],
     }
 
