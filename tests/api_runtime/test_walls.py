@@ -249,6 +249,7 @@ def test_urls_of_tenants_are_not_opened_and_their_secrets_not_told(
             "forcePathStyle": True,
         },
     )
+    process.until_leading()
     alice.serves("fraud", "1")
     process.until(lambda: alice.has_jobs("fraud-verify", "gated-gate"), "both Jobs")
     process.until(lambda: alice.here.items("deployments"), "a Deployment")

@@ -22,10 +22,10 @@ from tests.cluster.registry import Registry, storage_secret
 from tests.kube import Kube, Obj, Timeout
 from tests.sharing import UNPROTECTED
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("gate jobs")]
 
 RUNS = Timeout("the gate's pod runs", 60)
-ENDED = Timeout("the gate's Job has an outcome", 120)
+ENDED = Timeout("the gate's Job has an outcome", 300)
 READS = """
 import json, os
 said = {side: open(f"/mnt/models/{side}/answer.txt").read() for side in ("candidate", "incumbent")}
@@ -54,7 +54,7 @@ class Gates:
     candidate: Revision
     incumbent: Revision
 
-    def start(self, name: str, container: Obj, timeout: str = "2m", **gate: Any) -> None:
+    def start(self, name: str, container: Obj, timeout: str = "10m", **gate: Any) -> None:
         """Run a gate's Job."""
         evaluate = {"name": "evaluate", "securityContext": {"runAsUser": 65532}, **container}
         written = {

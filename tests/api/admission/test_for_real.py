@@ -39,9 +39,15 @@ def test_kubectl_edit(cast: Cast, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["--server-side", "--server-side=false"])
 def test_what_is_applied_all_day_is_written_once(cast: Cast, how: str) -> None:
-    """The stamp is no part of the manifest: a GitOps tool that applies it again changes nothing, not even a time."""
+    """The stamp is no part of the manifest: a GitOps tool that applies it again changes nothing, not even a time.
+
+    Once the operator has answered: an object without status gets the status' defaults with its first update.
+    """
     name = f"spam-{len(how)}"
     kube, text = cast.as_("alice"), cast.own(version(name, "staging"))
+    kube.run("apply", how, "--field-manager=gitops", "-f-", stdin=text)
+    answer = {"status": {"observedGeneration": 1}}
+    cast.as_("operator").patch(cast.kind("modelversion"), name, answer, subresource="status")
     seen = set()
     for _ in range(3):
         kube.run("apply", how, "--field-manager=gitops", "-f-", stdin=text)

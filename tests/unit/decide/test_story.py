@@ -360,6 +360,10 @@ class TestLineOfTheModel:
         cluster.rollback("back")
         cluster.settle(100)
         assert cluster.live() == "1"
+        for version in ("1", "2"):  # brought in line with what serves, and then asked for anew
+            cluster.model(stages=[{"name": "production", "version": version}])
+            cluster.settle(10)
+            assert cluster.live() == version
 
 
 CHANGED = {"spec": {"containers": [{"name": "server", "image": "changed"}]}}
