@@ -68,7 +68,8 @@ check: $(UV) ## format, lint, types, import contracts
 audit: $(UV) ## whether a vulnerability is known of a package in the image
 	@$(PYTHON) -m dev.audit
 
-test: check cluster ## everything: what a change must pass
+test: $(UV) ## everything: what a change must pass
+	@$(MAKE) --no-print-directory --jobs=2 check cluster
 	$(PYTEST) $(SIDE_BY_SIDE)=4
 
 test-unit: $(UV) ## the inner loop: no cluster, under 20 s

@@ -12,6 +12,8 @@ from tests.sharing import operator_in_use
 
 FOLDERS_OF_ONE_WORLD = ("tests/api/admission/", "tests/api/", "tests/api_runtime/", "tests/faults/")
 """What a session of these sets up (definitions in an API group, policies) is dear, so one process runs them all."""
+LONGEST = "tests/demo/test_story.py"
+"""Of those that share the operator: begun first, nobody waits for it at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
@@ -36,7 +38,9 @@ def undisturbed(request: pytest.FixtureRequest) -> Iterator[None]:
 def _turn(item: pytest.Item) -> int:
     if item.get_closest_marker("alone"):
         return 0
-    return 2 if item.get_closest_marker("cluster") else 1
+    if not item.get_closest_marker("cluster"):
+        return 1
+    return 2 if item.nodeid.startswith(LONGEST) else 3
 
 
 def _group(item: pytest.Item) -> str | None:

@@ -32,14 +32,14 @@ LEASE = lease.Timing(duration=12, deadline=9, renew_every=1, retry_every=0.3)
 """Hardly shorter: on a machine with too much to do, a renewal takes seconds."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
-SWEEP = 3.0
+SWEEP = 6.0
 CALLS = aiohttp.ClientTimeout(total=6, sock_connect=3)
 
 
 def hurry() -> None:
     """Shorten what is waited for."""
     progress.SETTLE = timedelta(seconds=0.5)  # no real requests are under way
-    jobs.RESULT_GRACE = timedelta(seconds=3)
+    jobs.RESULT_GRACE = timedelta(seconds=8)  # longer than a watch is silent unnoticed, as in earnest
     asking.FIRST_RETRY = verification.FIRST_RETRY = timedelta(seconds=0.5)
     recorder.LONGEST_PAUSE = 1
     s3.READ_TIMEOUT = 2

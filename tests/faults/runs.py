@@ -137,8 +137,7 @@ class Ground:
         with self.story(scenario) as story:
             yard = story.yard
             yard.proxy.faults = before = Counted(story.model)
-            scenario.prepare(story)
-            wait_for_quiet(before)
+            _prepare(story, scenario, before)
             yard.proxy.faults = counted = Counted(story.model)
             scenario.act(story)
             wait_until(lambda: _is_over(story, scenario), SERVES_WITHIN, f"{name}: it ends as it should")
@@ -196,8 +195,7 @@ def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
 def _disturbed(story: Story, order: Order, aim: Outcome) -> Outcome:
     yard, scenario, method = story.yard, SCENARIOS[order.scenario], METHODS[order.method]
     yard.proxy.faults = before = Counted(story.model)
-    scenario.prepare(story)
-    wait_for_quiet(before)
+    _prepare(story, scenario, before)
     exits, begun = yard.exits, time.monotonic()
     yard.proxy.faults = wrong = method.on_the_wire(story, order.seed, yard.now())
     with _people(story, scenario) as acting:
@@ -221,8 +219,7 @@ def _disturbed(story: Story, order: Order, aim: Outcome) -> Outcome:
 def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
     yard, scenario = story.yard, SCENARIOS[order.scenario]
     yard.proxy.faults = before = Counted(story.model)
-    scenario.prepare(story)
-    wait_for_quiet(before)
+    _prepare(story, scenario, before)
     yard.proxy.faults = first = StopAfter(story.model, order.seed, yard.signal_end)
     with _people(story, scenario) as acting:
         wait_until(
@@ -238,6 +235,13 @@ def _dies(story: Story, order: Order, aim: Outcome) -> Outcome:
             yard.start()
     end = _settle(story, aim, second)
     return replace(_outcome(story, scenario, end, first, second), converged_after=time.monotonic() - lifted)
+
+
+def _prepare(story: Story, scenario: Scenario, counting: Counted) -> None:
+    """What is so before anything goes wrong; none of it waits for the ledger any more."""
+    scenario.prepare(story)
+    wait_until(story.is_told, CONVERGES_WITHIN, "the ledger has it all")
+    wait_for_quiet(counting)
 
 
 @contextmanager

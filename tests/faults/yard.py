@@ -35,7 +35,7 @@ PATHS = {
     "EndpointSlice": "/apis/discovery.k8s.io/v1/{}/endpointslices",
     "Lease": "/apis/coordination.k8s.io/v1/{}/leases",
 }
-ENDED_WITHIN = 10
+ENDED_WITHIN = 30
 RESTART_PAUSE = 0.3
 FIRST, SECOND = "operator", "second"
 
@@ -255,7 +255,7 @@ class Yard:
         return [item for item in self.api.call("GET", self.path(kind))["items"] if item["spec"]["model"] == model]
 
 
-def wait_until(holds: Any, within: float, what: str, every: float = 0.2) -> None:
+def wait_until(holds: Any, within: float, what: str, every: float = 0.3) -> None:
     """Look again and again; `what` is called in the error."""
     deadline = time.monotonic() + within
     while not holds():

@@ -249,6 +249,8 @@ class LedgerStatus(OpenType):
     outbox: list[dict[str, Any]] | None = None
     """Entries on their way to the ledger, oldest first. Each has: ordinal; entry, as in the record; and of one that
     tells of a version or an Approval that object's uid (subject) and the mark in its status.recorded."""
+    deleted: list[str] | None = None
+    """Uids of the ModelVersions whose deletion was told last, so that it is told once."""
 
 
 class ModelStatus(Status):

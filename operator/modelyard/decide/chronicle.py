@@ -157,6 +157,12 @@ def of_deletion(world: World, version: Version) -> Entry:
     return _entry(world, RecordType.DELETED, world.now, version=told, message="the ModelVersion was deleted")
 
 
+def of_disappearance(world: World, request: Request) -> Entry:
+    """A version that somebody had asked for is gone, and nobody is left who saw it go: less is known of it."""
+    told = records.Version(request.version, uid=request.uid)
+    return _entry(world, RecordType.DELETED, world.now, version=told, message="the ModelVersion was deleted")
+
+
 def of_approval(world: World, finding: Finding) -> Entry:
     """A person approved a version, or rejected it."""
     spec = finding.obj["spec"]

@@ -12,8 +12,9 @@ from modelyard.decide.progress import parse_result
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.world import World
 
-RESULT_GRACE = timedelta(seconds=15)
-"""How long after a Job's end its pod may still come into view."""
+RESULT_GRACE = timedelta(seconds=45)
+"""How long after a Job's end its pod may still come into view: longer than a watch can be silent before that is noticed
+(`runtime.watching.SILENT_AFTER`)."""
 DEADLINE_SECONDS = 12 * 3600
 TTL_SECONDS = 600
 """How long an ended Job stays, for whoever wants to read its log."""

@@ -38,6 +38,8 @@ CHARACTERS = 400_000
 """An object in etcd takes 1.5 million. Only a rollback or an undo is put in beyond it: those entries are short."""
 EFFECTIVE_WITHIN = timedelta(seconds=60)
 """How long an entry waits for the moment when all traffic had moved, which it is then told with."""
+DELETIONS_KEPT = 32
+"""Versions whose deletion is remembered as told: more than go between two leaders' looks at a Model."""
 
 _TOLD_WITH_MOVES = frozenset({Step.ROLLED_BACK, Step.SUPERSEDED})
 """Ends of requests that the next move of their stage tells. The others have entries of their own."""
@@ -64,6 +66,8 @@ def advance(
     if adopted:
         box.add(chronicle.of_adoption(world, adopted))
     box.add_objects(verdicts)
+    for name, stage in state.stages.items():
+        box.add_disappearances(before.stages.get(name), stage)
     state = replace(state, stages={name: box.add_ends(stage) for name, stage in state.stages.items()})
     for name, stage in state.stages.items():
         box.add_confirmation(before.stages.get(name), stage)
@@ -179,13 +183,27 @@ class _Box:
                     )
                     self.add(entry, version.uid, mark)
         for obj in self._world.seen.deleted:
-            before = self._world.memory.ledger  # where its entry stands, though it may be about to leave
-            if before is None or "Deleted" not in marks.told_of(before, obj):
-                self.add(chronicle.of_deletion(self._world, Version(obj)), obj["metadata"]["uid"], "Deleted")
+            self._add_deletion(chronicle.of_deletion(self._world, Version(obj)), obj["metadata"]["uid"])
         for finding in _decisions(self._world, verdicts):
             mark = str(finding.obj["spec"]["decision"])
             if mark not in self.marks(finding.obj) and self._has_room():
                 self.add(chronicle.of_approval(self._world, finding), finding.obj["metadata"]["uid"], mark)
+
+    def add_disappearances(self, before: StageState | None, stage: StageState) -> None:
+        """Versions that asked for the stage and are gone, also while no process looked."""
+        here = {version.uid for version in self._world.versions.values()}
+        stood = {request.id for request in before.open_requests} if before else set()
+        for request in stage.requests:
+            taken_back = request.id in stood and request.ended == Step.WITHDRAWN
+            if taken_back and request.source == "ModelVersion" and request.uid not in here:
+                self._add_deletion(chronicle.of_disappearance(self._world, request), request.uid)
+
+    def _add_deletion(self, entry: chronicle.Entry, uid: str) -> None:
+        before = self._world.memory.ledger  # where its entry stands, though it may be about to leave
+        waits = before is not None and any((i.get("subject"), i.get("mark")) == (uid, "Deleted") for i in before.outbox)
+        if not waits and uid not in self.ledger.deleted:
+            self.add(entry, uid, "Deleted")
+            self.ledger = replace(self.ledger, deleted=(*self.ledger.deleted, uid)[-DELETIONS_KEPT:])
 
     def add_ends(self, stage: StageState) -> StageState:
         """Requests that ended and were not told yet."""

@@ -27,7 +27,8 @@ class _Wanted:
     revision: Revision
     replicas: int | None
     """None: as it is."""
-    built: Built | None
+    built: Built | None = None
+    """None: it can be made again from the revision, when there is a need to."""
 
 
 def remember_replicas(world: World, outcome: StageOutcome) -> StageState:
@@ -150,15 +151,16 @@ def _may_go(world: World, outcome: StageOutcome) -> bool:
 
 
 def _create(world: World, stage: StageSpec, item: _Wanted) -> Iterator[Action]:
-    if item.built is None or item.built.template is None:
+    built = item.built or targets.rebuild(world, stage, item.revision)
+    if built is None or built.template is None:
         return
     version = world.versions.get(item.revision.version)
     pinned = (version.status.get("artifact") or {}).get("objects") if version else None
     objects = [[entry["path"], entry["versionId"]] for entry in pinned] if pinned else None
     replicas = 1 if item.replicas is None else item.replicas
-    uri = item.built.revision.uri
+    uri = built.revision.uri
     revision = replace(item.revision, uri=uri, served_from=None, served_until=None, warm_until=None, template={})
-    yield Create(manifests.deployment(world, stage, revision, item.built.template, replicas, objects))
+    yield Create(manifests.deployment(world, stage, revision, built.template, replicas, objects))
 
 
 def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Iterator[_Wanted]:
@@ -168,8 +170,7 @@ def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Ite
     full = progress.wanted_replicas(world, stage, state)
     settled = progress.settled_at(state)
     for revision in state.revisions:
-        built = targets.rebuild(world, stage, revision)
-        yield _Wanted(revision, _kept_replicas(world, outcome, revision, settled, full), built)
+        yield _Wanted(revision, _kept_replicas(world, outcome, revision, settled, full))
     for probe in probes:
         yield _Wanted(probe.revision, full, probe.built)
     for target in outcome.targets:
@@ -177,8 +178,7 @@ def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Ite
             yield _Wanted(target.revision, full, target.built)
     current = state.revision(state.current.revision) if state.current else None
     if current:
-        built = targets.rebuild(world, stage, current)
-        yield _Wanted(current, _current_replicas(world, outcome), built)
+        yield _Wanted(current, _current_replicas(world, outcome))
 
 
 def _kept_replicas(

@@ -314,6 +314,8 @@ class LedgerState:
     outbox: tuple[Mapping[str, Any], ...] = ()
     """Entries that are not known to be in the chain, oldest first: ordinal and entry and, of one that tells of a
     version or an Approval, that object's uid (subject) and the mark in its status."""
+    deleted: tuple[str, ...] = ()
+    """Uids of the versions whose deletion was told last, newest last: another process may hear of it later."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from modelyard.kube.errors import (
     AlreadyExistsError,
     ConflictError,
     KubeError,
+    NoSuchObjectError,
     RefusedError,
     TransientError,
 )
@@ -155,16 +156,34 @@ class Executor:
 
         async def attempt(action: Action) -> KubeError | None:
             async with room:
+                aimed_at = self._aimed_at(namespace, action)
                 try:
                     await self._act(namespace, model, action)
                 except AbsentError as error:
                     self._world.absent(error)
+                    if aimed_at and isinstance(error, NoSuchObjectError):
+                        # Else a lost event of its deletion would have the same write tried again at once, for ever.
+                        self._world.deleted(*aimed_at)
                 except KubeError as error:
                     return error
             return None
 
         outcomes = await asyncio.gather(*map(attempt, actions))
         return [error for error in outcomes if error is not None]
+
+    def _aimed_at(self, namespace: str, action: Action) -> tuple[str, str, str, str] | None:
+        """Kind, namespace, name and uid of the object that is to be there already."""
+        match action:
+            case ReplaceStatus() | Delete():
+                return action.kind, namespace, action.name, action.uid
+            case Patch():
+                kind, name = action.kind, action.name
+            case Apply():
+                kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
+            case _:
+                return None
+        known = self._world.known(kind, namespace, name)
+        return (kind, namespace, name, known["metadata"]["uid"]) if known else None
 
     async def _act(self, namespace: str, model: str, action: Action) -> None:
         self._fence()
@@ -238,8 +257,8 @@ class Executor:
         kind, uid = KINDS[action.kind], action.uid
         try:
             left = await self._writer.delete(kind, namespace, action.name, uid)
-        except ConflictError as error:  # the one to delete is gone, and a namesake is not to be touched
-            self._world.absent(error)
+        except ConflictError:  # the one to delete is gone, and a namesake is not to be touched
+            self._world.deleted(action.kind, namespace, action.name, uid)
             return
         if left.get("kind") == action.kind:  # it waits for finalizers
             self._world.wrote(left)

@@ -9,6 +9,7 @@
     │   └── UnreachableError    no answer: refused, reset, TLS, timed out
     ├── AbsentError             the object to act on is not there (any more)
     │   ├── NotFoundError
+    │   │   └── NoSuchObjectError       whatever had that name will not come back
     │   └── NamespaceTerminatingError   nothing can be made in a namespace that is going away
     ├── AlreadyExistsError      the name is taken; whose object it is decides what follows
     └── RefusedError            the answer stays no until a person changes something
@@ -71,6 +72,10 @@ class AbsentError(KubeError):
 
 class NotFoundError(AbsentError):
     """No such object, or no such kind."""
+
+
+class NoSuchObjectError(NotFoundError):
+    """The kind is served and no object has that name, said by the API server itself: what had it will not come back."""
 
 
 class NamespaceTerminatingError(AbsentError):
@@ -136,6 +141,8 @@ def error_for(status: int, answer: Mapping[str, Any], attempted: str, retry_afte
         return TooManyRequestsError(attempted, cause, status, _seconds(retry_after))
     if status >= 500:
         return ServerError(attempted, cause, status)
+    if status == 404 and reason == "NotFound" and (answer.get("details") or {}).get("name"):
+        return NoSuchObjectError(attempted, cause, status)
     return _BY_STATUS.get(status, BadRequestError)(attempted, cause, status)
 
 

@@ -58,7 +58,8 @@ class Holding:
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)
     """(kind, name) of objects that the API server does not let us make, and what it said, until it does."""
     deleted: dict[str, Obj] = field(default_factory=dict)
-    """ModelVersions that were deleted, by uid, until that is on its way into the ledger."""
+    """ModelVersions that were deleted, by uid, until that is on its way into the ledger; or as long as a tombstone, in
+    a process that does not lead."""
     show_all: bool = True
     """Whether the next snapshot holds every version: at first, after a failure, when the Model came or went."""
 
@@ -162,6 +163,8 @@ class Cache:
         """Drop what is only kept for a while. Called by the sweep."""
         horizon = self._clock() - TOMBSTONE_SECONDS
         self._tombstones = {uid: buried for uid, buried in self._tombstones.items() if buried > horizon}
+        for holding in self._holdings.values():
+            holding.deleted = {uid: gone for uid, gone in holding.deleted.items() if uid in self._tombstones}
 
     def _store(self, address: Address, key: Key, obj: Obj) -> None:
         holding = self._holdings.setdefault(key, Holding())

@@ -87,6 +87,7 @@ def _untold(holding: Holding) -> dict[str, Obj]:
     if ledger is None:
         return {}
     told = {item.get("subject") for item in ledger.get("outbox") or () if item.get("mark") == "Deleted"}
+    told.update(ledger.get("deleted") or ())
     return {uid: obj for uid, obj in holding.deleted.items() if uid not in told}
 
 

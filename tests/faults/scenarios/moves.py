@@ -77,6 +77,7 @@ def _one_gated(story: Story) -> None:
 def _supersede(story: Story) -> None:
     """The middle one never gets ready in time: the newest takes the stage over it."""
     story.ask("2", serving={"image": BROKEN})
+    story.waits(lambda: any(r["version"] == "2" for r in story.stage_status().get("requests", ())), "it has its place")
     story.ask("3")
     story.serves("3")
     story.reaches("2", "Superseded")

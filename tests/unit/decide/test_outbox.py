@@ -335,7 +335,8 @@ def test_failures_and_withdrawals() -> None:
     cluster.delete("ModelVersion", "fraud-3")
     cluster.settle(20)
     told = ledger_of(cluster).told[3:]
-    assert sorted(told) == ["Failed 2", "Failed 2", "Registered 2", "Registered 3", "Verified 3", "Withdrawn 3"]
+    of_3 = ["Registered 3", "Verified 3", "Withdrawn 3"]
+    assert sorted(told) == ["Deleted 3", "Failed 2", "Failed 2", "Registered 2", *of_3]
     assert record(cluster, "Withdrawn").message == "the ModelVersion was deleted"
     assert record(cluster, "Failed").reason == "DigestMismatch"
 
@@ -366,6 +367,43 @@ def test_a_deleted_version_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(cluster, "snapshot", seen)
     cluster.settle(20)
     assert ledger_of(cluster).told == ["Registered 1", "Verified 1", "Deleted 1"]
+
+
+def test_another_process_that_saw_the_same_deletion_does_not_tell_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that takes over saw it go as well, and finds nothing of it in the outbox any more."""
+    cluster = cluster_with_ledger()
+    cluster.version("1")
+    cluster.settle(20)
+    cluster.version("2")
+    cluster.settle(20)
+    gone = cluster.objects["ModelVersion", "fraud-1"]
+    cluster.delete("ModelVersion", "fraud-1")
+    cluster.settle(20)
+    once = ledger_of(cluster).told
+    assert [line for line in once if line.startswith(("Withdrawn", "Deleted"))] == ["Deleted 1", "Withdrawn 1"]
+    seen = cluster.snapshot
+    monkeypatch.setattr(cluster, "snapshot", lambda: replace(seen(), deleted=(gone,)))
+    cluster.settle(20)
+    assert ledger_of(cluster).told == once
+
+
+def test_dozens_that_go_at_once_are_each_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = cluster_with_ledger()
+    many = [str(number) for number in range(outbox.DELETIONS_KEPT + 8)]
+    for version in many:
+        cluster.version(version, None)
+    cluster.settle(60)
+    gone = [cluster.objects["ModelVersion", f"fraud-{version}"] for version in many]
+    for version in many:
+        cluster.delete("ModelVersion", f"fraud-{version}")
+    seen = cluster.snapshot
+    monkeypatch.setattr(cluster, "snapshot", lambda: replace(seen(), deleted=tuple(gone)))
+    cluster.step()
+    monkeypatch.setattr(cluster, "snapshot", seen)
+    cluster.settle(20)
+    told = [line for line in ledger_of(cluster).told if line.startswith("Deleted")]
+    assert sorted(told) == sorted(f"Deleted {version}" for version in many)
+    assert len(cluster.status("Model", "fraud")["ledger"]["deleted"]) == outbox.DELETIONS_KEPT
 
 
 def test_an_undo_is_told_with_what_the_gate_said() -> None:

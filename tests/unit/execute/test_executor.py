@@ -15,6 +15,7 @@ from modelyard.kube.errors import (
     ForbiddenError,
     InvalidError,
     NamespaceTerminatingError,
+    NoSuchObjectError,
     NotFoundError,
     ServerError,
     TooManyRequestsError,
@@ -35,6 +36,9 @@ def placed(given: Obj) -> Obj:
 
 
 SERVICE = manifest("Service", "fraud-production", spec={"selector": {"modelyard.dev/revision": "a1"}})
+NOBODY = NoSuchObjectError("write", "not found", 404)
+ABSENT = ("absent", "NoSuchObjectError")
+GONE = ("deleted", "Service", "fraud-production", "uid-7")
 VERSION = {"kind": "ModelVersion", "metadata": {"name": "fraud-7", "uid": "uid-7", "resourceVersion": "70"}}
 STAGING = manifest("Service", "fraud-staging", spec={"selector": {"modelyard.dev/revision": "b2"}})
 DEPLOYMENT = manifest("Deployment", "fraud-production-a1", spec={"replicas": 1})
@@ -255,7 +259,6 @@ async def test_an_object_to_apply_that_went_away_meanwhile_is_no_failure(bench: 
     [
         (Patch("Deployment", "x", {"spec": {}}), "patch", NotFoundError("patch", "gone", 404)),
         (Delete("Deployment", "x", "uid"), "delete", NotFoundError("delete", "gone", 404)),
-        (Delete("Deployment", "x", "uid"), "delete", ConflictError("delete", "another uid", 409)),
         (ReplaceStatus("Deployment", "x", "uid-7", {}), "replace_status", NotFoundError("apply", "gone", 404)),
         (Create(manifest("Deployment", "x")), "create", NamespaceTerminatingError("create", "terminating", 403)),
     ],
@@ -269,6 +272,28 @@ async def test_an_object_that_went_away_meanwhile_is_no_failure(
     await bench.execute(actions=(action,))
 
     assert bench.world.reports == [("absent", type(error).__name__)]
+
+
+@pytest.mark.parametrize(
+    ("action", "verb", "error", "reports"),
+    [
+        (Patch("Service", "fraud-production", {"spec": {}}), "patch", NOBODY, [ABSENT, GONE]),
+        (Delete("Service", "fraud-production", "uid-7"), "delete", NOBODY, [ABSENT, GONE]),
+        (Delete("Service", "fraud-production", "uid-7"), "delete", ConflictError("delete", "another uid", 409), [GONE]),
+        (ReplaceStatus("Service", "fraud-production", "uid-7", {}), "replace_status", NOBODY, [ABSENT, GONE]),
+        (Apply(SERVICE), "apply", NOBODY, [ABSENT, GONE]),
+    ],
+)
+async def test_an_object_whose_deletion_nobody_told_is_known_to_be_gone(
+    bench: Bench, action: Any, verb: str, error: Any, reports: list[Any]
+) -> None:
+    """The same write would be tried again and again until the next sweep."""
+    bench.writer.on(verb, "Service", "fraud-production", error)
+    bench.world.objects["Service", "fraud-production"] = {"metadata": {"uid": "uid-7", "resourceVersion": "70"}}
+
+    await bench.execute(actions=(action,))
+
+    assert bench.world.reports == reports
 
 
 async def test_a_deployment_is_scaled_by_one_patch(bench: Bench) -> None:

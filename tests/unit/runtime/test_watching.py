@@ -1,5 +1,6 @@
 """How long the operator may hear nothing without noticing: what kopf is told about watches and lists."""
 
+from modelyard.decide import jobs
 from modelyard.runtime import app, watching
 
 
@@ -12,6 +13,11 @@ def test_a_watch_that_is_alive_is_never_taken_for_silent() -> None:
 
 def test_a_silent_watch_is_renewed_long_before_the_process_is_given_up() -> None:
     assert app.CANARY_SWEEP < watching.SILENT_AFTER < app.CANARY_DEAD / 2
+
+
+def test_a_pod_that_a_silent_watch_does_not_show_is_waited_for() -> None:
+    """Else a verification or a gate that ended well would count as one without a result."""
+    assert jobs.RESULT_GRACE.total_seconds() > watching.SILENT_AFTER
 
 
 def test_no_pause_between_two_attempts_is_long_however_long_the_api_server_is_away() -> None:
