@@ -251,15 +251,20 @@ def _stage(status: Obj) -> dict[str, Any]:
         **only(current, "version", "cause", "onTrial", "heldReason", "by"),
         "effective": bool(current.get("effectiveSince")),
         "good": sorted(r["version"] for r in status.get("revisions", ()) if r.get("good")),
-        "open": sorted((r["version"], r["place"]) for r in status.get("requests", ()) if not r.get("ended")),
+        # In the order of their places. The numbers depend on what was seen to come and go before.
+        "open": [version for _, version in sorted(_places(status))],
     }
+
+
+def _places(status: Obj) -> Iterable[tuple[int, str]]:
+    return ((r["place"], r["version"]) for r in status.get("requests", ()) if not r.get("ended"))
 
 
 def _version_end(version: Obj) -> Any:
     status = version.get("status", {})
     return (
         only(status, "stage", "digest"),
-        only(status.get("request", {}), "step", "reason", "place"),
+        only(status.get("request", {}), "step", "reason"),
         sorted(
             (g["stage"], g["name"], g["result"], g.get("reason", ""), g["attempt"]) for g in status.get("gates", ())
         ),
