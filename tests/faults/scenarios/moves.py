@@ -101,7 +101,7 @@ def _one_at_a_time(story: Story) -> None:
 
 def _miss_deadline_and_come_back(story: Story) -> None:
     _miss_deadline(story)
-    story.waits(lambda: ("1", 1, 1) in story.end()["deployments"], "version 1 has its pods again")
+    story.waits(lambda: ("1", 1, 1) in story.deployments() and story.is_ready(), "version 1 has its pods again")
 
 
 def _back_and_forth(story: Story) -> None:
@@ -143,7 +143,7 @@ def _suspend(story: Story) -> None:
     story.change({"stages": [stage(suspend=True)]})
     story.waits(lambda: story.deployments() == [("1", 0, 0)], "it has no pods")
     story.change({"stages": [stage()]})
-    story.waits(lambda: story.deployments() == [("1", 1, 1)], "it has pods again")
+    story.waits(lambda: story.deployments() == [("1", 1, 1)] and story.is_ready(), "it has pods again")
 
 
 def _pause(story: Story) -> None:

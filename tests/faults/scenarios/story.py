@@ -152,6 +152,10 @@ class Story:
         working = any(c["type"] == "Reconciling" and c["status"] == "True" for c in status.get("conditions", ()))
         return model is None or (status.get("observedGeneration") == model["metadata"]["generation"] and not working)
 
+    def is_ready(self) -> bool:
+        """Whether the operator has seen that everything serves."""
+        return _conditions(self.status()).get("Ready", ("",))[0] == "True"
+
     def step_of(self, version: str) -> str:
         """How far a version's request is."""
         found = self.yard.find("ModelVersion", self.name_of(version)) or {}
