@@ -50,7 +50,8 @@ def _delete_all(story: Story) -> None:
 
 def _delete_and_declare_anew(story: Story) -> None:
     _delete_all(story)
-    story.waits(lambda: not story.yard.of_model("Service", story.model), "its Services are gone")
+    for kind in ("Service", "ConfigMap"):  # while they are there, a new Model takes up what they tell
+        story.waits(lambda kind=kind: not story.yard.of_model(kind, story.model), f"its {kind}s are gone")
     story.declare()
     story.ask("3")
 
