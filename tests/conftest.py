@@ -10,7 +10,13 @@ import pytest
 from tests import tries  # noqa: F401  (registers what `--hypothesis-profile` may name)
 from tests.sharing import operator_in_use
 
-FOLDERS_OF_ONE_WORLD = ("tests/api/admission/", "tests/api/", "tests/api_runtime/", "tests/faults/")
+FOLDERS_OF_ONE_WORLD = (
+    "tests/api/admission/",
+    "tests/api/",
+    "tests/api_runtime/",
+    "tests/faults/",
+    "tests/unit/gitops/",
+)
 """What a session of these sets up (definitions in an API group, policies) is dear, so one process runs them all."""
 LONGEST = "tests/demo/test_story.py"
 """Of those that share the operator: begun first, nobody waits for it at the end."""

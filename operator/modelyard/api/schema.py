@@ -11,6 +11,7 @@ following, and everything not named here is passed on as it is:
 6. A pattern with a message of its own is a CEL rule, since a pattern cannot carry one.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,8 +49,14 @@ _ORDER = (
 
 def structural(kind: type[ApiType]) -> Schema:
     """The structural schema of a type."""
-    schema = kind.model_json_schema(by_alias=True)
+    schema = _json_schema(kind)
     return _node(schema, schema.get("$defs", {}))
+
+
+@functools.cache
+def _json_schema(kind: type[ApiType]) -> Schema:
+    """What pydantic writes, once: it takes most of the time, and nobody changes it."""
+    return kind.model_json_schema(by_alias=True)
 
 
 def _node(node: Mapping[str, Any], defs: Mapping[str, Schema]) -> Schema:

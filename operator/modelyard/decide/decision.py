@@ -37,10 +37,10 @@ from modelyard.decide import (
 from modelyard.decide.gates import upkeep
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.gates.probe import Probe
-from modelyard.decide.plan import Action, Commit, Delete, Plan
+from modelyard.decide.plan import Action, Commit, Delete, Plan, Sighting
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import ModelState, StageState, Transition
+from modelyard.decide.state import Cause, ModelState, StageState, Transition
 from modelyard.decide.verification import Verifications
 from modelyard.decide.world import World
 
@@ -102,7 +102,11 @@ def _decide(world: World, model: Obj) -> Plan:
     status = summary.model_status(world, state, outcomes)
     changed = not outbox.is_same(status, model.get("status") or {})
     return Plan(
-        commit=Commit(world.seen.name, model["metadata"]["resourceVersion"], status) if changed else None,
+        commit=Commit(
+            world.seen.name, model["metadata"]["resourceVersion"], status, tuple(_promoted(world, transitions))
+        )
+        if changed
+        else None,
         actions=tuple(actions),
         events=tuple(
             events.events(
@@ -136,6 +140,14 @@ def _advance(
         transitions += outcome.transitions
     spent = approvals.spend(world, {name: outcome.state for name, outcome in outcomes.items()}, verified.verdicts)
     return {name: replace(outcome, state=spent[name]) for name, outcome in outcomes.items()}, transitions
+
+
+def _promoted(world: World, transitions: tuple[Transition, ...]) -> Iterator[Sighting]:
+    """The versions that are given a stage now, as they were seen."""
+    for transition in transitions:
+        if transition.type == Cause.PROMOTED and transition.to:
+            metadata = world.versions[transition.to.version].obj["metadata"]
+            yield Sighting("ModelVersion", metadata["name"], metadata["uid"], metadata["generation"])
 
 
 def _ways(outcomes: dict[str, StageOutcome]) -> Iterator[Way]:

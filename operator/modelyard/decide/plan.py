@@ -12,12 +12,25 @@ from modelyard.decide.snapshot import Obj
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """An object as it was when something was decided because of it."""
+
+    kind: str
+    name: str
+    uid: str
+    generation: int
+
+
+@dataclass(frozen=True)
 class Commit:
     """Write the Model's status if nobody wrote the Model since it was read. Failing that, nothing else is done."""
 
     name: str
     resource_version: str
     status: Obj
+    counts_on: tuple[Sighting, ...] = ()
+    """The versions that are given a stage. Whether each is still there, and asks for it, is read before: a watch that
+    has fallen silent does not tell."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Carrying out a Plan: the only code that changes the cluster.
 
-    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, nothing else happens.
+    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, or a version that it
+                      gives a stage to is not as it was seen, nothing else happens.
                       A Plan without one is compared with the Model as it is now
     2. the switch     Services, one after another: a request must not meet a pointer that its Service does not follow
     3. the rest       objects, then statuses; writes to different objects at the same time
@@ -17,7 +18,7 @@ from itertools import groupby
 from typing import Any, Protocol, assert_never
 
 from modelyard.api import names
-from modelyard.decide.plan import Action, Apply, Commit, Create, Delete, Patch, Plan, ReplaceStatus
+from modelyard.decide.plan import Action, Apply, Commit, Create, Delete, Patch, Plan, ReplaceStatus, Sighting
 from modelyard.decide.snapshot import Obj
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.writer import Writer
@@ -70,7 +71,7 @@ class World(Protocol):
 
 
 class StaleError(Exception):
-    """The Model was written since it was read; nothing was done."""
+    """The Model, or what the Plan counts on, was written since it was read; nothing was done."""
 
 
 class WritesFailedError(Exception):
@@ -130,6 +131,8 @@ class Executor:
         return left
 
     async def _commit(self, namespace: str, commit: Commit) -> None:
+        for sighting in commit.counts_on:
+            await self._confirm(namespace, sighting)
         self._fence()
         try:
             self._world.wrote(
@@ -139,6 +142,21 @@ class Executor:
             # The watch may not have brought the newer Model yet: without it the next turn would end the same way.
             self._world.wrote(await self._writer.get(MODEL, namespace, commit.name))
             raise StaleError(str(stale)) from stale
+
+    async def _confirm(self, namespace: str, sighting: Sighting) -> None:
+        """Nothing in the Model tells that a version was deleted or edited since the cache last heard of it."""
+        what = f"{sighting.kind} {namespace}/{sighting.name}"
+        try:
+            present = await self._writer.get(KINDS[sighting.kind], namespace, sighting.name)
+        except NoSuchObjectError as gone:
+            self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
+            raise StaleError(f"{what} was deleted since it was decided on") from gone
+        metadata = present["metadata"]
+        if metadata["uid"] != sighting.uid:
+            self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
+        if (metadata["uid"], metadata["generation"]) != (sighting.uid, sighting.generation):
+            self._world.wrote(present)
+            raise StaleError(f"{what} was written since it was decided on")
 
     async def _compare(self, namespace: str, decided_on: Obj) -> None:
         """Without a commit, nothing would tell that the pointer has moved on since the cache last heard of it.

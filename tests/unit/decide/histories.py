@@ -53,6 +53,11 @@ class Laggard(Cluster):
         return seen, plan, plan.commit is None or writes != 0
 
     def _is_fresh(self, commit: Commit) -> bool:
+        for counted in commit.counts_on:
+            present = self.objects.get((counted.kind, counted.name), {"metadata": {}})["metadata"]
+            if (present.get("uid"), present.get("generation")) != (counted.uid, counted.generation):
+                self._answer(counted.kind, counted.name)
+                return False
         fresh = self.objects["Model", commit.name]["metadata"]["resourceVersion"] == commit.resource_version
         self._answer("Model", commit.name)
         return bool(fresh)

@@ -63,6 +63,7 @@ class Cluster:
         self.pointed: list[str | None] = []
         """What the production Service's selector named, at each write."""
         self._numbers = itertools.count(first_number)
+        self._looked_at: Objects = {}
 
     def copy(self) -> "Cluster":
         """Another cluster in which everything is the same by now."""
@@ -143,8 +144,8 @@ class Cluster:
 
     def step(self) -> bool:
         """One decision carried out, then one turn of the controllers; whether anything changed."""
-        before = _copy(self.objects)
         plan = decide(self.snapshot(), self.now)
+        before = self._looked_at
         self.plans.append(plan)
         self.carry_out(plan)
         self.play()
@@ -157,7 +158,7 @@ class Cluster:
         return not plan.is_empty or before != self.objects
 
     def snapshot(self) -> Snapshot:
-        seen = _copy(self.objects)
+        seen = self._looked_at = _copy(self.objects)
 
         def of(kind: str) -> dict[str, Any]:
             return {name: obj for (k, name), obj in seen.items() if k == kind}
@@ -227,6 +228,9 @@ class Cluster:
         else:
             known = self.objects["Model", action.name]
             assert known["metadata"]["resourceVersion"] == action.resource_version
+            for seen in action.counts_on:
+                version = self.objects[seen.kind, seen.name]["metadata"]
+                assert (version["uid"], version["generation"]) == (seen.uid, seen.generation)
             self._put("Model", action.name, {**known, "status": json.loads(json.dumps(action.status))})
         service = self.objects.get(("Service", "fraud-production"))
         self.pointed.append(service["spec"]["selector"]["modelyard.dev/revision"] if service else None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from modelyard.decide import decide, requests, state
+from modelyard.decide.plan import Sighting
 from modelyard.decide.snapshot import HelperPods
 from tests.unit.decide.simulation import SERVER, Cluster
 
@@ -498,6 +499,18 @@ class TestLostState:
         cluster.rollback("back")
         cluster.settle(10)
         assert cluster.objects["ConfigMap", "fraud-production"]["data"]["version"] == "1"
+
+
+def test_a_promotion_counts_on_its_version_as_it_was_seen_and_a_rollback_on_none(cluster: Cluster) -> None:
+    """What was deleted or taken back behind a silent watch is found out before the pointer moves to it."""
+    promote(cluster, "1", "2")
+    cluster.rollback("back")
+    cluster.settle(10)
+    assert cluster.live() == "1"
+    counted = [plan.commit.counts_on for plan in cluster.plans if plan.commit and plan.commit.counts_on]
+    names = ("fraud-1", "fraud-2")
+    uids = [cluster.objects["ModelVersion", name]["metadata"]["uid"] for name in names]
+    assert counted == [(Sighting("ModelVersion", name, uid, 1),) for name, uid in zip(names, uids, strict=True)]
 
 
 def test_death_after_every_single_write_ends_in_the_same_place() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.decide.plan import Apply, Commit, Create, Delete, EventNote, Patch, Plan, ReplaceStatus
+from modelyard.decide.plan import Apply, Commit, Create, Delete, EventNote, Patch, Plan, ReplaceStatus, Sighting
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import STATUSES_A_TURN, Executor, StaleError, WritesFailedError
 from modelyard.kube.errors import (
@@ -25,6 +25,7 @@ from tests.unit.execute.recording import Obj, RecordingWorld, RecordingWriter
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 OURS = {"app.kubernetes.io/managed-by": "modelyard", "modelyard.dev/model": "fraud"}
 COMMIT = Commit("fraud", "41", {"stages": []})
+PROMOTION = Commit("fraud", "41", {"stages": []}, (Sighting("ModelVersion", "fraud-7", "uid-7", 2),))
 
 
 def manifest(kind: str, name: str, **more: Any) -> Obj:
@@ -156,6 +157,41 @@ async def test_nothing_follows_a_commit_that_came_too_late(bench: Bench) -> None
         ("get", "Model", "fraud", "risk"),
     ]
     assert bench.world.reports == [("wrote", "Model", "fraud")], "the next decision is made on the newer Model"
+
+
+def version(uid: str, generation: int) -> Obj:
+    return {"kind": "ModelVersion", "metadata": {"name": "fraud-7", "uid": uid, "generation": generation}}
+
+
+async def test_a_version_that_is_as_it_was_seen_is_given_the_stage(bench: Bench) -> None:
+    bench.writer.on("get", "ModelVersion", "fraud-7", version("uid-7", 2))
+    bench.writer.on("replace_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
+
+    await bench.execute(commit=PROMOTION)
+
+    assert [call[:2] for call in bench.writes] == [("get", "ModelVersion"), ("replace_status", "Model")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "learned"),
+    [
+        (NoSuchObjectError("get", "not found", 404), [("deleted", "ModelVersion", "fraud-7", "uid-7")]),
+        (version("uid-7", 3), [("wrote", "ModelVersion", "fraud-7")]),
+        (version("uid-8", 2), [("deleted", "ModelVersion", "fraud-7", "uid-7"), ("wrote", "ModelVersion", "fraud-7")]),
+    ],
+    ids=["deleted", "edited", "made again"],
+)
+async def test_a_version_that_is_not_as_it_was_seen_is_given_no_stage(
+    bench: Bench, answer: Any, learned: list[tuple[str, ...]]
+) -> None:
+    """A watch that is silent tells neither that it was deleted nor that its stage was taken out."""
+    bench.writer.on("get", "ModelVersion", "fraud-7", answer)
+
+    with pytest.raises(StaleError):
+        await bench.execute(commit=PROMOTION, actions=(Apply(SERVICE),), events=(NOTE,))
+
+    assert bench.writes == [("get", "ModelVersion", "fraud-7", "risk")]
+    assert bench.world.reports == learned, "the next decision is made on what is there"
 
 
 @pytest.mark.parametrize(
