@@ -1,4 +1,4 @@
-"""How often something is tried: as said in a full run, a fifth of it in the inner loop; properties ten times in the long.
+"""How often something is tried: as said in a full run, a fifth of it in the inner loop, ten times it in the long one.
 
 Chosen by pytest's option `--hypothesis-profile`: `quick`, `full` (the default) or `long`. A failure prints what to
 type to see it again.

@@ -1,6 +1,7 @@
 """The API server over connections that stay open: a run makes hundreds of calls, and a handshake costs more than one.
 
-One connection a thread. Watches have connections of their own, as in `Api`.
+A call takes a connection that nobody uses, and leaves it for the next. Watches have connections of their own, as in
+`Api`.
 """
 
 import http.client
@@ -8,6 +9,8 @@ import io
 import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -23,20 +26,19 @@ class KeptOpen(Api):
 
     def __init__(self) -> None:
         super().__init__()
-        self._of_thread = threading.local()
-        self._opened: list[http.client.HTTPSConnection] = []
+        self._lock = threading.Lock()
+        self._unused: list[tuple[float, http.client.HTTPSConnection]] = []
+        """Since when, and which; the last used is the last."""
 
     def close(self) -> None:
-        """Close every thread's connection."""
-        for connection in self._opened:
-            connection.close()
+        """Close every connection that nobody uses."""
+        self._drop_those_unused_since(time.monotonic())
 
     def call(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Obj:
         """One request; the object answered."""
         try:
             status, reason, text = self._exchange(method, path, body, kind)
         except (http.client.HTTPException, OSError) as error:
-            self._connection().close()
             raise URLError(error) from error
         if status >= 400:
             raise HTTPError(path, status, reason, http.client.HTTPMessage(), io.BytesIO(text))
@@ -45,21 +47,33 @@ class KeptOpen(Api):
 
     def _exchange(self, method: str, path: str, body: Obj | None, kind: str) -> tuple[int, str, bytes]:
         headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        connection = self._connection()
-        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.reason, answer.read()
+        with self._connection() as connection:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.reason, answer.read()
 
-    def _connection(self) -> http.client.HTTPSConnection:
-        found: http.client.HTTPSConnection | None = getattr(self._of_thread, "connection", None)
-        idle = time.monotonic() - getattr(self._of_thread, "used", 0.0)
-        self._of_thread.used = time.monotonic()
-        if found is not None and idle > IDLE:
-            found.close()  # and opens by itself
-        if found is None:
-            where = urlsplit(self.server)
-            assert where.hostname
-            found = http.client.HTTPSConnection(where.hostname, where.port, context=self.context, timeout=TIMEOUT)
-            self._of_thread.connection = found
-            self._opened.append(found)
-        return found
+    @contextmanager
+    def _connection(self) -> Iterator[http.client.HTTPSConnection]:
+        """One that nobody else uses meanwhile; left open if all went well."""
+        self._drop_those_unused_since(time.monotonic() - IDLE)
+        with self._lock:
+            connection = self._unused.pop()[1] if self._unused else self._new()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._unused.append((time.monotonic(), connection))
+
+    def _new(self) -> http.client.HTTPSConnection:
+        where = urlsplit(self.server)
+        assert where.hostname
+        return http.client.HTTPSConnection(where.hostname, where.port, context=self.context, timeout=TIMEOUT)
+
+    def _drop_those_unused_since(self, moment: float) -> None:
+        with self._lock:
+            dropped = [connection for since, connection in self._unused if since <= moment]
+            self._unused = [(since, connection) for since, connection in self._unused if since > moment]
+        for connection in dropped:
+            connection.close()

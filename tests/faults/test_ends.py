@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 LANES = 6
 STOPS = 2
 """Of all the writes of a scenario, after how many the process dies."""
-TRIED = 5
+TRIED = 8
 """On how many scenarios a method is tried."""
 SEED = int(os.environ.get("MODELYARD_FAULTS_SEED", "1"))
 

@@ -56,7 +56,9 @@ class _Process:
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it is gone by then."""
-        return bool(select.select([self.handle], [], [], seconds)[0])
+        ended = select.poll()  # select() knows no handle above 1023
+        ended.register(self.handle, select.POLLIN)
+        return bool(ended.poll(seconds * 1000))
 
 
 class Yard:
