@@ -26,6 +26,8 @@ class _Contender:
 
     request: Request
     way: Way
+    has_consent: bool
+    """Whether the people whom the stage wants have approved it: they may, before it is their turn."""
     target: Target | None = None
 
 
@@ -114,13 +116,14 @@ class Promotion:
             ending = request.end(way.ending.step, way.ending.reason, way.ending.message, self._world.now)
             self.failed.append(ending)
             return None
+        has_consent = approvals.tally(self._world, self._stage, request, version, version.digest).held is None
         deployment = self._world.deployment(self._stage, built.revision.hash)
         running = bool(deployment and deployment["spec"].get("replicas"))
         # Pods that run go on while a gate is asked again, of an incumbent that came meanwhile.
         if not (way.may_deploy or (running and way.standing and way.standing.step == Step.CHECKING)):
-            return _Contender(request, way)
+            return _Contender(request, way, has_consent)
         revision = replace(built.revision, place=request.place, request_id=request.id)
-        return _Contender(request, way, Target(Cause.PROMOTED, revision, pods, request, built, way))
+        return _Contender(request, way, has_consent, Target(Cause.PROMOTED, revision, pods, request, built, way))
 
     def _held(self, request: Request) -> tuple[Step, str, str] | None:
         current = self._state.current
@@ -138,17 +141,20 @@ class Promotion:
 
 
 def _worked_on(world: World, stage: StageSpec, contenders: list[_Contender]) -> tuple[_Contender, ...]:
-    """The newest and the furthest-advanced of the contenders, which come newest first."""
+    """The newest and the furthest-advanced of the contenders, which come newest first.
+
+    What people have approved is ahead of all that waits for them: that may take days, or never come.
+    """
     if not contenders:
         return ()
 
-    def advance(contender: _Contender) -> tuple[bool, int, bool, int]:
-        target = contender.target
+    def advance(contender: _Contender) -> tuple[bool, bool, int, bool, int]:
+        target, consent = contender.target, contender.has_consent
         if target is None:
-            return False, contender.way.steps, False, 0
+            return False, consent, contender.way.steps, False, 0
         deployed = world.deployment(stage, target.revision.hash)
         running = bool(deployed and deployed["spec"].get("replicas"))
-        return target.may_take_over, contender.way.steps, running, progress.ready_pods(deployed)
+        return target.may_take_over, consent, contender.way.steps, running, progress.ready_pods(deployed)
 
     # One whose pods cannot make it is not ahead of anything.
     alive = (c for c in contenders if not (c.target and c.target.progress.failed))

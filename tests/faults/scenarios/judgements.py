@@ -78,6 +78,7 @@ def _reject(story: Story) -> None:
 def _overtake(story: Story) -> None:
     """One waits for people; the one after it is approved and takes the stage."""
     story.ask("2")
+    story.reaches("2", "AwaitingApproval")
     story.ask("3")
     story.judge("3", "Approve", "alice@example.com")
     story.serves("3")

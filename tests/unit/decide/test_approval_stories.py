@@ -209,6 +209,26 @@ def test_a_reject_that_is_deleted_in_time_ends_nothing(cluster: Cluster) -> None
     assert cluster.request("1") == ("AwaitingApproval", "ApprovalsMissing")
 
 
+def test_what_is_approved_does_not_queue_behind_a_newer_one_that_waits_for_people(cluster: Cluster) -> None:
+    approved(cluster, "1")
+    cluster.version("2")
+    cluster.settle(10)
+    cluster.version("3")
+    cluster.settle(10)
+    assert [cluster.request(version)[0] for version in ("2", "3")] == ["Queued", "AwaitingApproval"]
+    cluster.approve("bob", "2")
+    cluster.settle(10)
+    assert cluster.request("2")[0] == "Queued", "one of two is not enough"
+    cluster.approve("carol", "2")
+    cluster.settle(10)
+    assert cluster.live() == "2"
+    assert cluster.request("3")[0] == "AwaitingApproval", "it is newer, and goes on waiting"
+    cluster.approve("bob", "3")
+    cluster.approve("carol", "3")
+    cluster.settle(10)
+    assert cluster.live() == "3"
+
+
 def test_a_reject_at_an_earlier_stage_ends_the_request_for_a_later_one(cluster: Cluster) -> None:
     demand(cluster, staging={"required": 1})
     cluster.version("1")
