@@ -41,9 +41,16 @@ def operator_in_use(*, alone: bool = False) -> Iterator[None]:
 
 def install_operator() -> None:
     """Install the operator of this checkout by its chart, or bring what is installed up to it, once in a test run."""
+    with operator_in_use():
+        if _is_installed():  # to ask that alone would be to wait for a moment in which no test uses it
+            return
     with operator_in_use(alone=True):
-        if LOCK.read_text() == RUN:
+        if _is_installed():
             return
         done = subprocess.run(["make", "install-dev"], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"make install-dev: {done.stdout}\n{done.stderr}"
         LOCK.write_text(RUN)
+
+
+def _is_installed() -> bool:
+    return LOCK.exists() and LOCK.read_text() == RUN
