@@ -83,13 +83,13 @@ test-api: cluster ## against a real API server
 test-cluster: cluster ## with real pods
 	$(PYTEST) -m cluster
 
-test-faults: cluster ## kill and disturb the operator on a real API server, a hundred times
+test-faults: cluster ## kill and disturb the operator on a real API server, 150 times
 	$(PYTEST) -m faults
 
 RUNS ?= 1500
 MINUTES ?= 60
 test-faults-long: cluster ## the same RUNS=1500 times within MINUTES=60, and the table in docs/reliability.md
-	$(UV) run --group demo python -m tests.faults --runs $(RUNS) --minutes $(MINUTES) --write docs/reliability.md
+	$(UV) run --group demo python -m tests.faults --runs $(RUNS) --minutes $(MINUTES) --lanes 8 --write docs/reliability.md
 
 bench: cluster ## measure, beside the raw floor of the same run
 	$(UV) run python -m tests.bench
