@@ -9,9 +9,9 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -58,27 +58,30 @@ def _dump_fields(kind: Any, value: Any) -> dict[str, Any]:
 def load(kind: type[T], data: Mapping[str, Any]) -> T:
     """Read a dataclass back. Raises ValueError or TypeError when the data cannot be one."""
     found = {}
-    for name, key, hint in _fields(typing.cast("Any", kind)):
+    for name, key, convert in _fields(typing.cast("Any", kind)):
         item = data.get(key)
         if item is not None:
-            found[name] = _convert(hint, item)
+            found[name] = convert(item) if convert else item
     return kind(**found)
 
 
-def _convert(hint: Any, item: Any) -> Any:
-    if hint is datetime:
-        return parse_time(item)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return load(hint, item)
-    if typing.get_origin(hint) is tuple:
-        return tuple(_convert(typing.get_args(hint)[0], part) for part in item)
-    return item
-
-
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, str, Any], ...]:
+def _fields(kind: Any) -> tuple[tuple[str, str, Callable[[Any], Any] | None], ...]:
+    """Name, key in JSON, and what makes the value of the JSON, of every field."""
     hints = typing.get_type_hints(kind)
-    return tuple((f.name, _camel(f.name), _required(hints[f.name])) for f in dataclasses.fields(kind))
+    return tuple((f.name, _camel(f.name), _converter(_required(hints[f.name]))) for f in dataclasses.fields(kind))
+
+
+def _converter(hint: Any) -> Callable[[Any], Any] | None:
+    """What makes a value of that type; None when JSON has it as it is."""
+    if hint is datetime:
+        return parse_time
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return partial(load, hint)
+    if typing.get_origin(hint) is tuple:
+        convert = _converter(typing.get_args(hint)[0])
+        return (lambda items: tuple(map(convert, items))) if convert else tuple
+    return None
 
 
 def _required(hint: Any) -> Any:
