@@ -103,7 +103,10 @@ def _decide(world: World, model: Obj) -> Plan:
     changed = not outbox.is_same(status, model.get("status") or {})
     return Plan(
         commit=Commit(
-            world.seen.name, model["metadata"]["resourceVersion"], status, tuple(_promoted(world, transitions))
+            world.seen.name,
+            model["metadata"]["resourceVersion"],
+            status,
+            counts_on=tuple(_relied_on(world, transitions, status_is_lost=fresh and not before.stages)),
         )
         if changed
         else None,
@@ -142,12 +145,14 @@ def _advance(
     return {name: replace(outcome, state=spent[name]) for name, outcome in outcomes.items()}, transitions
 
 
-def _promoted(world: World, transitions: tuple[Transition, ...]) -> Iterator[Sighting]:
-    """The versions that are given a stage now, as they were seen."""
-    for transition in transitions:
-        if transition.type == Cause.PROMOTED and transition.to:
-            metadata = world.versions[transition.to.version].obj["metadata"]
-            yield Sighting("ModelVersion", metadata["name"], metadata["uid"], metadata["generation"])
+def _relied_on(world: World, transitions: tuple[Transition, ...], *, status_is_lost: bool) -> Iterator[Sighting]:
+    """The versions that are given a stage because they ask for it, and what a lost status was taken from."""
+    for moved in transitions:
+        version = world.versions.get(moved.to.version) if moved.to else None
+        if version and moved.type in (Cause.PROMOTED, Cause.SUCCEEDED):
+            yield Sighting.of(version.obj)
+    if status_is_lost:
+        yield from map(Sighting.of, recovery.tellers(world))
 
 
 def _ways(outcomes: dict[str, StageOutcome]) -> Iterator[Way]:

@@ -18,7 +18,14 @@ class Sighting:
     kind: str
     name: str
     uid: str
-    generation: int
+    generation: int | None = None
+    """None for the kinds that have none."""
+
+    @classmethod
+    def of(cls, obj: Obj) -> "Sighting":
+        """What was seen of an object."""
+        metadata = obj["metadata"]
+        return cls(obj["kind"], metadata["name"], metadata["uid"], metadata.get("generation"))
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ class Commit:
     resource_version: str
     status: Obj
     counts_on: tuple[Sighting, ...] = ()
-    """The versions that are given a stage. Whether each is still there, and asks for it, is read before: a watch that
-    has fallen silent does not tell."""
+    """The versions that are given a stage, and what told of a lost status. Whether each is still there, as it was seen,
+    is read before: a watch that has fallen silent does not tell."""
 
 
 @dataclass(frozen=True)

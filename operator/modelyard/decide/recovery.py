@@ -233,6 +233,12 @@ def _line(record: Record) -> Transition:
     )
 
 
+def tellers(world: World) -> Iterator[Obj]:
+    """The objects by which stages are known whose status is lost."""
+    for objects in (world.seen.services, world.seen.configmaps):
+        yield from (obj for _, obj in sorted(objects.items()) if _stage_state(obj))
+
+
 def _from_objects(world: World, state: ModelState) -> ModelState:
     """The state with every stage that it does not know taken from the stage's own objects."""
     for pointer in _remembered(world.seen.services):

@@ -1,7 +1,7 @@
 """Carrying out a Plan: the only code that changes the cluster.
 
-    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, or a version that it
-                      gives a stage to is not as it was seen, nothing else happens.
+    1. the commit     a compare-and-set of the Model's status; if somebody else wrote the Model, or what it counts on
+                      is not as it was seen, nothing else happens.
                       A Plan without one is compared with the Model as it is now
     2. the switch     Services, one after another: a request must not meet a pointer that its Service does not follow
     3. the rest       objects, then statuses; writes to different objects at the same time
@@ -144,7 +144,7 @@ class Executor:
             raise StaleError(str(stale)) from stale
 
     async def _confirm(self, namespace: str, sighting: Sighting) -> None:
-        """Nothing in the Model tells that a version was deleted or edited since the cache last heard of it."""
+        """Nothing in the Model tells that another object was deleted or edited since the cache last heard of it."""
         what = f"{sighting.kind} {namespace}/{sighting.name}"
         try:
             present = await self._writer.get(KINDS[sighting.kind], namespace, sighting.name)
@@ -154,7 +154,7 @@ class Executor:
         metadata = present["metadata"]
         if metadata["uid"] != sighting.uid:
             self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
-        if (metadata["uid"], metadata["generation"]) != (sighting.uid, sighting.generation):
+        if (metadata["uid"], metadata.get("generation")) != (sighting.uid, sighting.generation):
             self._world.wrote(present)
             raise StaleError(f"{what} was written since it was decided on")
 

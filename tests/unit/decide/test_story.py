@@ -502,16 +502,42 @@ class TestLostState:
         assert cluster.objects["ConfigMap", "fraud-production"]["data"]["version"] == "1"
 
 
-def test_a_promotion_counts_on_its_version_as_it_was_seen_and_a_rollback_on_none(cluster: Cluster) -> None:
-    """What was deleted or taken back behind a silent watch is found out before the pointer moves to it."""
-    promote(cluster, "1", "2")
-    cluster.rollback("back")
-    cluster.settle(10)
-    assert cluster.live() == "1"
-    counted = [plan.commit.counts_on for plan in cluster.plans if plan.commit and plan.commit.counts_on]
-    names = ("fraud-1", "fraud-2")
-    uids = [cluster.objects["ModelVersion", name]["metadata"]["uid"] for name in names]
-    assert counted == [(Sighting("ModelVersion", name, uid, 1),) for name, uid in zip(names, uids, strict=True)]
+class TestWhatIsReadBeforeTheCommit:
+    """What was deleted or taken back behind a silent watch is found out before the pointer moves because of it."""
+
+    def counted(self, cluster: Cluster) -> list[tuple[Sighting, ...]]:
+        found = [plan.commit.counts_on for plan in cluster.plans if plan.commit and plan.commit.counts_on]
+        cluster.plans.clear()
+        return found
+
+    def sighting(self, cluster: Cluster, kind: str, name: str) -> Sighting:
+        return Sighting.of(cluster.objects[kind, name])
+
+    def test_a_version_that_is_given_a_stage_and_none_at_a_rollback(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        versions = [self.sighting(cluster, "ModelVersion", f"fraud-{version}") for version in ("1", "2")]
+        assert self.counted(cluster) == [(version,) for version in versions]
+        cluster.rollback("back")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        assert self.counted(cluster) == []
+
+    def test_the_version_that_takes_over_from_one_that_was_deleted(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        self.counted(cluster)
+        cluster.delete("ModelVersion", "fraud-2")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        assert self.counted(cluster) == [(self.sighting(cluster, "ModelVersion", "fraud-1"),)]
+
+    def test_what_a_lost_status_is_taken_from(self, cluster: Cluster) -> None:
+        """Else a Model that was declared anew would go on where the deleted one was, of which nothing is left."""
+        promote(cluster, "1")
+        self.counted(cluster)
+        cluster.wipe_status("Model", "fraud")
+        cluster.settle(10)
+        of_stage = [self.sighting(cluster, kind, "fraud-production") for kind in ("Service", "ConfigMap")]
+        assert [set(found) for found in self.counted(cluster)] == [set(of_stage)]
 
 
 def test_death_after_every_single_write_ends_in_the_same_place() -> None:
