@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -149,6 +150,13 @@ class Kube:
         """The Events about the objects of that name, oldest first."""
         about = self.items("events", fields=f"involvedObject.name={name}")
         return sorted(about, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+
+    def told(self, name: str, *reasons: str, timeout: Timeout = OPERATOR_REACTS) -> None:
+        """Wait until so many Events about the objects of that name are there: they come after what they tell of."""
+        deadline = time.monotonic() + timeout.budget
+        while missing := Counter(reasons) - Counter(event["reason"] for event in self.events(name)):
+            assert time.monotonic() < deadline, f"Events about {name} within {timeout.budget:g}s: none of {missing}"
+            time.sleep(0.2)
 
     # Writing
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api_runtime.conftest import Process
 from tests.definitions import define, new_group, undefine
-from tests.kube import Kube
+from tests.kube import OPERATOR_REACTS, Kube
 
 pytestmark = pytest.mark.api
 
@@ -74,7 +74,8 @@ def test_from_start_to_stop(registry: Registry, here: Kube, operator: Start) -> 
     registry.delete_version("1")
     registry.shows("fraud-2", what="what went")
     (event,) = here.events("fraud")
-    assert (event["reason"], event["count"]) == ("Seen", 3)
+    assert event["reason"] == "Seen"
+    here.wait("event", event["metadata"]["name"], lambda seen: seen["count"] == 3, OPERATOR_REACTS)
     assert process.metric('modelyard_writes_total{kind="Model",verb="update"}') == 3
 
     code, took = process.stop()

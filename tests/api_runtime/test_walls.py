@@ -255,6 +255,7 @@ def test_urls_of_tenants_are_not_opened_and_their_secrets_not_told(
     process.until(lambda: alice.here.items("deployments"), "a Deployment")
     process.until(lambda: "is invalid" in process.log.read_text(), "a refusal")
     process.until(lambda: b"Promoted" in recorded(ledger), "a record")
+    alice.here.told("fraud", "VersionPromoted")
     process.stop()
 
     servers = {urlsplit(yaml.safe_load(find_kubeconfig().read_text())["clusters"][0]["cluster"]["server"]).netloc}

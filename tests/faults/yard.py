@@ -136,7 +136,7 @@ class Yard:
     # The operator's processes
 
     def start(self, identity: str = FIRST) -> None:
-        """Start an operator process. The next one of that identity need not wait for the Lease of the one before."""
+        """Have an operator process; who asks twice has one. It need not wait for the Lease of the one before."""
         caller = "" if identity == FIRST else identity
         order = {
             "config": str(self._config),
@@ -150,6 +150,10 @@ class Yard:
         assert self._forks.stdin is not None
         assert self._forks.stdout is not None
         with self._lock:
+            if known := self._processes.get(identity):
+                if not known.ends_within(0):
+                    return  # two of one identity would share the Lease
+                os.close(known.handle)
             self._forks.stdin.write(json.dumps(order) + "\n")
             self._forks.stdin.flush()
             pid = int(self._forks.stdout.readline())
