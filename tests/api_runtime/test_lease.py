@@ -57,6 +57,21 @@ async def test_the_first_one_gets_it_and_the_second_waits_until_it_is_given_back
     assert (await client.get(LEASE, namespace, "modelyard"))["spec"]["leaseTransitions"] == 1
 
 
+@pytest.mark.parametrize(("writer", "left"), [("one", ""), ("two", "two")])
+async def test_it_is_given_back_though_it_was_written_since_unless_somebody_has_taken_it(
+    candidate: Candidate, client: Client, namespace: str, writer: str, left: str
+) -> None:
+    """A renewal that is interrupted may have taken effect all the same."""
+    one = candidate("one")
+    await one.acquire()
+    lease = await client.get(LEASE, namespace, "modelyard")
+    await client.replace({**lease, "spec": {**lease["spec"], "holderIdentity": writer, "leaseTransitions": 7}})
+
+    await one.release()
+
+    assert await holder(client, namespace) == left
+
+
 async def test_a_holder_that_died_is_replaced_when_the_lease_ran_out(candidate: Candidate) -> None:
     await candidate("one").acquire()
 

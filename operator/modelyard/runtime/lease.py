@@ -110,9 +110,17 @@ class Lease:
         mine, self._mine = self._mine, None
         if mine is None:
             return
-        spec = {**mine["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time()}
         with suppress(KubeError):  # then it runs out
-            await self._client.replace({**mine, "spec": spec})
+            try:
+                await self._give_back(mine)
+            except ConflictError:  # written since, most often by our own renewal, whose answer was not waited for
+                await self._give_back(await self._client.get(LEASE, self._namespace, self._name))
+
+    async def _give_back(self, lease: Json) -> None:
+        spec = lease.get("spec") or {}
+        if spec.get("holderIdentity") == self._identity:
+            free = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time()}
+            await self._client.replace({**lease, "spec": free})
             log.info("lease released")
 
     async def _try_to_acquire(self) -> str:
