@@ -269,6 +269,8 @@ class History(RuleBasedStateMachine):
             production = next(each for each in _stages(seen) if each["name"] == name)
             assert not production.get("paused"), "the stage is paused"
             self._is_approved(name, to[0], seen)
+        if line["type"] == "Undone" and stage.trial and stage.request and stage.request.ended == "Withdrawn":
+            self._undone(stage)  # nobody asks for it any more, so no request says Failed
         deployment = seen.deployments[f"fraud-{name}-{to[1]}"]
         assert deployment["status"]["readyReplicas"] >= 1, "no pod is ready"
         stage.move(line["type"], to, tried=gated)
@@ -292,8 +294,7 @@ class History(RuleBasedStateMachine):
             stage.bind()
         if stage.trial and stage.current and not current.get("onTrial"):
             if current.get("undo"):
-                assert ("after", stage.current[0]) in self.bad, f"{stage.current} was undone for nothing"
-                stage.trial, stage.undo = False, True
+                self._undone(stage)
             else:
                 self._passed(stage)
         for lost in set(stage.good) - _good(shown):
@@ -302,6 +303,11 @@ class History(RuleBasedStateMachine):
         if stage.pending and stage.pending.uid != shown.get("rollback", {}).get("uid"):
             assert self.broken_once, "the Rollback was given up"
             stage.backs[stage.pending.uid], stage.pending = "Refused", None
+
+    def _undone(self, stage: Stage) -> None:
+        assert stage.current
+        assert ("after", stage.current[0]) in self.bad, f"{stage.current} was undone for nothing"
+        stage.trial, stage.undo = False, True
 
     def _passed(self, stage: Stage) -> None:
         assert stage.current
