@@ -117,15 +117,16 @@ async def test_an_apply_with_a_uid_neither_makes_nor_takes_over_an_object(client
         await client.apply(guarded)
 
 
-async def test_only_the_object_with_that_uid_is_deleted(client: Client, namespace: str) -> None:
-    made = await client.create(config_map(namespace))
-    with pytest.raises(ConflictError):
-        await client.delete(CONFIG_MAP, namespace, "settings", NOBODYS)
+async def test_only_the_object_that_was_seen_is_deleted(client: Client, namespace: str) -> None:
+    made = (await client.create(config_map(namespace)))["metadata"]
+    for uid, version in ((NOBODYS, made["resourceVersion"]), (made["uid"], "1")):
+        with pytest.raises(ConflictError):
+            await client.delete(CONFIG_MAP, namespace, "settings", uid, version)
 
-    answer = await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"])
+    answer = await client.delete(CONFIG_MAP, namespace, "settings", made["uid"], made["resourceVersion"])
     assert answer["kind"] == "Status"
     with pytest.raises(NotFoundError):
-        await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"])
+        await client.delete(CONFIG_MAP, namespace, "settings", made["uid"], made["resourceVersion"])
 
 
 async def test_a_list_comes_in_pages_of_one_moment(

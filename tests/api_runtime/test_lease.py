@@ -121,8 +121,8 @@ async def test_a_label_on_the_lease_does_not_end_it(candidate: Candidate, client
 async def test_a_deleted_lease_is_lost(candidate: Candidate, client: Client, namespace: str) -> None:
     one = candidate("one")
     await one.acquire()
-    lease = await client.get(LEASE, namespace, "modelyard")
-    await client.delete(LEASE, namespace, "modelyard", lease["metadata"]["uid"])
+    lease = (await client.get(LEASE, namespace, "modelyard"))["metadata"]
+    await client.delete(LEASE, namespace, "modelyard", lease["uid"], lease["resourceVersion"])
 
     with pytest.raises(LeaseLostError, match="deleted"):
         await asyncio.wait_for(one.hold(), 20)

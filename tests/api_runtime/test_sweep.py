@@ -77,7 +77,7 @@ async def test_a_ghost_is_removed(yard: Yard, client: Client, namespace: str) ->
     made = await client.create(config_map(namespace))
     yard.cache.put(made)
     yard.canary.expect(made)
-    await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"])
+    await client.delete(CONFIG_MAP, namespace, "settings", made["metadata"]["uid"], made["metadata"]["resourceVersion"])
 
     assert await yard.sweep() == [Key(namespace, "fraud")]
     assert yard.cache.get(yard.address) is None

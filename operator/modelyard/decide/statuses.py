@@ -126,6 +126,8 @@ def _asked_by_version(state: ModelState, version: Version) -> tuple[str, Request
         return None
     same = [r for r in stage.requests if (r.uid, r.generation) == (version.uid, version.generation)]
     newest = max(same, key=lambda r: r.place, default=None)
+    if newest and newest.id != version.request_id and version.has_ended:
+        return None  # the Model's status was lost, and only the version's own has on record how its request ended
     return (version.stage, newest) if newest else None
 
 

@@ -273,10 +273,16 @@ class Executor:
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         kind, uid = KINDS[action.kind], action.uid
+        known = self._world.known(action.kind, namespace, action.name)
+        if known is None or known["metadata"]["uid"] != uid:
+            return  # another object has the name by now, or none; a decision on it will follow
         try:
-            left = await self._writer.delete(kind, namespace, action.name, uid)
-        except ConflictError:  # the one to delete is gone, and a namesake is not to be touched
-            self._world.deleted(action.kind, namespace, action.name, uid)
+            left = await self._writer.delete(kind, namespace, action.name, uid, known["metadata"]["resourceVersion"])
+        except ConflictError:  # what it is now may not be to be deleted: a Job that has ended keeps its log
+            present = await self._writer.get(kind, namespace, action.name)
+            if present["metadata"]["uid"] != uid:
+                self._world.deleted(action.kind, namespace, action.name, uid)
+            self._world.wrote(present)
             return
         if left.get("kind") == action.kind:  # it waits for finalizers
             self._world.wrote(left)

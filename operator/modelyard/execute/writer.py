@@ -31,6 +31,6 @@ class Writer(Protocol):
         """JSON merge patch."""
         ...
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> dict[str, Any]:
-        """Delete the object with this uid."""
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str) -> dict[str, Any]:
+        """Delete the object with this uid, as it was at this resourceVersion."""
         ...

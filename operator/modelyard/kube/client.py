@@ -167,9 +167,13 @@ class Client:
             content=MERGE,
         )
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Json:
-        """Delete the object with this uid, its dependents in the background. Answers with what is left of it."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str) -> Json:
+        """Delete the object with this uid and resourceVersion, its dependents in the background.
+
+        Answers with what is left of it. Raises ConflictError when it was written since, or has another uid.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
         attempted = _attempt("delete", kind, namespace, name)
         return await self._call("delete", kind, kind.path(namespace, name), attempted, body=body)
 

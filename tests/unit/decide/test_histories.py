@@ -175,6 +175,15 @@ class History(RuleBasedStateMachine):
         if "Model" in what:
             self.lost = "Model" if len(what) == 1 else "all"
             self.cluster.forget_sequences()
+        elif "ModelVersion" in what:
+            self._forget_ends()
+
+    def _forget_ends(self) -> None:
+        """Nobody knows any more how those requests ended that only the versions had on record."""
+        for name, stage in self.stages.items():
+            shown = next(each for each in self.cluster.status("Model", "fraud")["stages"] if each["name"] == name)
+            known = {_request_key(each, self.lines) for each in shown.get("requests", ())}
+            stage.requests = [each for each in stage.requests if not each.ended or each.key in known]
 
     @rule()
     def rest(self) -> None:

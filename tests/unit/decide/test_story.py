@@ -502,6 +502,22 @@ class TestLostState:
         assert cluster.objects["ConfigMap", "fraud-production"]["data"]["version"] == "1"
 
 
+def test_what_failed_stays_failed_though_the_status_that_is_lost_knew_an_older_request(cluster: Cluster) -> None:
+    """The version's own status has its end on record, and the stage's objects know only of what was before."""
+    promote(cluster, "1", "2")
+    cluster.settle(4000)  # version 1 is not warm any more
+    cluster.broken = {"1"}
+    cluster.annotate("1", request="again")
+    for _ in range(3):
+        cluster.settle(400)
+    ended = cluster.status("ModelVersion", "fraud-1")["request"]
+    assert (ended["step"], ended["place"]) == ("Failed", 3)
+    cluster.wipe_status("Model", "fraud")
+    cluster.settle(10)
+    assert cluster.status("ModelVersion", "fraud-1")["request"] == ended
+    assert cluster.live() == "2"
+
+
 class TestWhatIsReadBeforeTheCommit:
     """What was deleted or taken back behind a silent watch is found out before the pointer moves because of it."""
 

@@ -48,8 +48,8 @@ class RecordingWriter:
     async def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any]) -> Obj:
         return self._answer("patch", kind.name, name, namespace, body)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Obj:
-        return self._answer("delete", kind.name, name, namespace, uid)
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str) -> Obj:
+        return self._answer("delete", kind.name, name, namespace, uid, resource_version)
 
     def _answer(self, verb: str, kind: str, name: str, *details: Any) -> Obj:
         self.calls.append((verb, kind, name, *details))
