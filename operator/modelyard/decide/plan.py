@@ -20,12 +20,15 @@ class Sighting:
     uid: str
     generation: int | None = None
     """None for the kinds that have none."""
+    resource_version: str = ""
+    """Where its status counts as well; else empty."""
 
     @classmethod
-    def of(cls, obj: Obj) -> "Sighting":
+    def of(cls, obj: Obj, *, with_status: bool = False) -> "Sighting":
         """What was seen of an object."""
         metadata = obj["metadata"]
-        return cls(obj["kind"], metadata["name"], metadata["uid"], metadata.get("generation"))
+        version = metadata["resourceVersion"] if with_status else ""
+        return cls(obj["kind"], metadata["name"], metadata["uid"], metadata.get("generation"), version)
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,13 @@ class Patch:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete the object of ours with this uid; its dependents go in the background."""
+    """Delete the object of ours with this uid, if it is as it was seen; its dependents go in the background."""
 
     kind: str
     name: str
     uid: str
+    counts_on: tuple[Sighting, ...] = ()
+    """What told that nobody needs it; read before, as for a commit."""
 
 
 Action = Create | Apply | ReplaceStatus | Patch | Delete

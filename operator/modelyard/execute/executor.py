@@ -131,8 +131,9 @@ class Executor:
         return left
 
     async def _commit(self, namespace: str, commit: Commit) -> None:
-        for sighting in commit.counts_on:
-            await self._confirm(namespace, sighting)
+        for seen in commit.counts_on:
+            if not await self._is_as_seen(namespace, seen):
+                raise StaleError(f"{seen.kind} {namespace}/{seen.name} was written since it was decided on")
         self._fence()
         try:
             self._world.wrote(
@@ -143,20 +144,21 @@ class Executor:
             self._world.wrote(await self._writer.get(MODEL, namespace, commit.name))
             raise StaleError(str(stale)) from stale
 
-    async def _confirm(self, namespace: str, sighting: Sighting) -> None:
-        """Nothing in the Model tells that another object was deleted or edited since the cache last heard of it."""
-        what = f"{sighting.kind} {namespace}/{sighting.name}"
+    async def _is_as_seen(self, namespace: str, sighting: Sighting) -> bool:
+        """Nothing in the Model tells that another object was deleted or written since the cache last heard of it."""
         try:
             present = await self._writer.get(KINDS[sighting.kind], namespace, sighting.name)
-        except NoSuchObjectError as gone:
+        except NoSuchObjectError:
             self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
-            raise StaleError(f"{what} was deleted since it was decided on") from gone
+            return False
         metadata = present["metadata"]
+        same = (metadata["uid"], metadata.get("generation")) == (sighting.uid, sighting.generation)
+        if same and sighting.resource_version in ("", metadata.get("resourceVersion")):
+            return True
         if metadata["uid"] != sighting.uid:
             self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
-        if (metadata["uid"], metadata.get("generation")) != (sighting.uid, sighting.generation):
-            self._world.wrote(present)
-            raise StaleError(f"{what} was written since it was decided on")
+        self._world.wrote(present)
+        return False
 
     async def _compare(self, namespace: str, decided_on: Obj) -> None:
         """Without a commit, nothing would tell that the pointer has moved on since the cache last heard of it.
@@ -276,6 +278,9 @@ class Executor:
         known = self._world.known(action.kind, namespace, action.name)
         if known is None or known["metadata"]["uid"] != uid:
             return  # another object has the name by now, or none; a decision on it will follow
+        for seen in action.counts_on:
+            if not await self._is_as_seen(namespace, seen):
+                return
         try:
             left = await self._writer.delete(kind, namespace, action.name, uid, known["metadata"]["resourceVersion"])
         except ConflictError:  # what it is now may not be to be deleted: a Job that has ended keeps its log

@@ -378,6 +378,24 @@ async def test_what_is_not_as_it_was_seen_is_not_deleted(bench: Bench, uid: str,
     assert bench.world.reports == reports
 
 
+@pytest.mark.parametrize(("now", "deleted"), [("7", True), ("8", False)], ids=["as it was", "written since"])
+async def test_a_deletion_counts_on_what_told_of_it(bench: Bench, now: str, deleted: bool) -> None:
+    """A Job that nobody waits for, by an older status of its version, may be the one that is waited for."""
+    job = {"metadata": {"uid": "uid-j", "resourceVersion": "70"}}
+    bench.world.objects["Job", "fraud-gate-1"] = job
+    told_by = Sighting("ModelVersion", "fraud-7", "uid-7", 2, resource_version="7")
+    present = version("uid-7", 2)
+    bench.writer.on(
+        "get", "ModelVersion", "fraud-7", {**present, "metadata": {**present["metadata"], "resourceVersion": now}}
+    )
+    if deleted:
+        bench.writer.on("delete", "Job", "fraud-gate-1", {"kind": "Status"})
+
+    await bench.execute(actions=(Delete("Job", "fraud-gate-1", "uid-j", (told_by,)),))
+
+    assert (("deleted", "Job", "fraud-gate-1", "uid-j") in bench.world.reports) == deleted
+
+
 async def test_what_has_another_uid_by_now_is_not_deleted(bench: Bench) -> None:
     bench.world.objects["Job", "fraud-verify-x"] = {"metadata": {"uid": "uid-k", "resourceVersion": "70"}}
 

@@ -92,6 +92,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         raise _Unusable(f"has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    if nul := next((key for key in found if "\0" in key), None):
+        raise _Unusable(f"has the key {nul!r}, whose NUL no check can name")
     return found
 
 

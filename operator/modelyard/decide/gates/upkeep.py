@@ -13,7 +13,7 @@ from modelyard.decide import jobs
 from modelyard.decide.gates import ending, results
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.gates.results import GateResult
-from modelyard.decide.plan import Action, Create, Delete, Patch
+from modelyard.decide.plan import Action, Create, Delete, Patch, Sighting
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.world import World
 
@@ -55,7 +55,10 @@ def _let_go(world: World, name: str, job: Obj) -> Iterator[Action]:
     if jobs.condition_of(job, "Complete", "Failed"):
         yield from _with_ttl(name, job)
     elif not ending.has_ended(world, job):
-        yield Delete("Job", name, job["metadata"]["uid"])
+        version = world.versions.get(job["metadata"]["labels"].get(names.LABEL_VERSION, ""))
+        # On an older state of the version its newest Job is waited for by nobody.
+        told_by = (Sighting.of(version.obj, with_status=True),) if version else ()
+        yield Delete("Job", name, job["metadata"]["uid"], counts_on=told_by)
 
 
 def _with_ttl(name: str, job: Obj) -> Iterator[Action]:

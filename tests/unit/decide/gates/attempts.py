@@ -37,7 +37,7 @@ def world(of: dict[str, Any] | None = None, *, pods: tuple[Any, ...] = (), **spe
     }
     version = {
         "kind": "ModelVersion",
-        "metadata": {"name": "fraud-7", "namespace": "risk", "uid": "uid-7"},
+        "metadata": {"name": "fraud-7", "namespace": "risk", "uid": "uid-7", "resourceVersion": "70"},
         "spec": {"model": "fraud", "version": "7", "artifact": {"uri": CANDIDATE.uri}},
         "status": {"artifact": {"objects": [{"path": "model.bin", "versionId": "v1"}]}},
     }

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from modelyard.decide.gates import upkeep
-from modelyard.decide.plan import Action, Delete, Patch
+from modelyard.decide.plan import Action, Delete, Patch, Sighting
 from modelyard.decide.versions import Version
 from tests.unit.decide.gates.attempts import condition, ended, pod, started, world
 
-DELETED = Delete("Job", "fraud-gate-1", "uid-job")
+VERSION = Sighting("ModelVersion", "fraud-7", "uid-7", resource_version="70")
+"""What tells that nobody waits for it, in its status."""
+DELETED = Delete("Job", "fraud-gate-1", "uid-job", counts_on=(VERSION,))
 KEPT = Patch("Job", "fraud-gate-1", {"spec": {"ttlSecondsAfterFinished": upkeep.TTL_SECONDS}})
 
 
