@@ -41,6 +41,7 @@ def test_numbers(text: str, candidate: dict[str, Any], incumbent: dict[str, Any]
         ('{"auc": 1e999}', "InvalidOutput", "its output has the number 1e999, which"),
         (f'{{"auc": {"9" * 400}}}', "InvalidOutput", "its output has the number 99999999999999999999, which"),
         ('{"auc": 0.9, "auc": 0.1}', "InvalidOutput", "its output has the key 'auc' twice"),
+        ('{"": 1, "\\u0000": 2}', "InvalidOutput", "its output has the key '\\x00', whose NUL no check can name"),
         (
             '{"candidate": {"auc": 0.9}, "auc": 0.1}',
             "InvalidOutput",
