@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from modelyard.kube.client import Client, Page
 from modelyard.kube.errors import NotFoundError
-from modelyard.kube.kinds import MODEL_VERSION, OBSERVED, Kind
+from modelyard.kube.kinds import KINDS, OBSERVED, Kind
 from modelyard.observe.behind import doubtful
 from modelyard.observe.cache import Cache, address_of, version_of
 from modelyard.observe.canary import Canary
@@ -55,10 +55,10 @@ class Sweeper:
         self._cache.prune()
 
     async def make_sure(self, key: Key) -> None:
-        """Read those versions one by one that are not to be taken for gone only because the cache lags behind."""
-        for name in sorted(set(doubtful(self._cache, key))):
+        """Read one by one what is not to be taken for gone only because the cache lags behind."""
+        for kind, namespace, name in sorted(set(doubtful(self._cache, key))):
             with suppress(NotFoundError):
-                self._cache.put(await self._client.get(MODEL_VERSION, key.namespace, name))
+                self._cache.put(await self._client.get(KINDS[kind], namespace, name))
 
     async def _is_served(self, kind: Kind) -> bool:
         try:

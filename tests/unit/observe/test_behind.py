@@ -1,4 +1,4 @@
-"""Which versions are read anew before anything is concluded from their absence."""
+"""Which versions and Jobs are read anew before anything is concluded from their absence."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from modelyard.observe.behind import doubtful
 from modelyard.observe.cache import Cache
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
-from tests.unit.observe.objects import is_settled, model, version
+from tests.unit.observe.objects import is_settled, managed, model, version
 
 FRAUD = Key("risk", "fraud")
 
@@ -47,7 +47,7 @@ def test_versions_that_the_status_knows_better(cache: Cache, request_: Any, know
     if known:
         cache.put(known)
 
-    assert list(doubtful(cache, FRAUD)) == expected
+    assert [address.name for address in doubtful(cache, FRAUD)] == expected
 
 
 def test_a_version_that_was_seen_to_go_is_gone(cache: Cache) -> None:
@@ -60,3 +60,21 @@ def test_a_version_that_was_seen_to_go_is_gone(cache: Cache) -> None:
 
 def test_of_a_model_that_is_not_there_nothing_is_in_doubt(cache: Cache) -> None:
     assert list(doubtful(cache, FRAUD)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param({"result": "Running", "job": "fraud-gate-2"}, ["fraud-gate-2"], id="its answer is waited for"),
+        pytest.param({"result": "Running", "job": "fraud-gate-1"}, [], id="its Job is known"),
+        pytest.param({"result": "Error", "job": "fraud-gate-2"}, [], id="it has answered"),
+        pytest.param({"result": "Pending"}, [], id="it was not started"),
+    ],
+)
+def test_jobs_of_gates_that_the_version_knows_better(cache: Cache, line: Any, expected: list[str]) -> None:
+    """On an older list of Jobs the newest is not there: it was not deleted."""
+    cache.put(model(stages=[{"name": "production", "requests": [asks()]}]))
+    cache.put(version("2", uid="uid-2", metadata={"generation": 3}, gates=[line]))
+    cache.put(managed("Job", "fraud-gate-1", job="gate"))
+
+    assert [address.name for address in doubtful(cache, FRAUD)] == expected
