@@ -18,6 +18,7 @@ from modelyard.decide.spec import StageSpec
 from modelyard.decide.state import ENDED, ENDED_REQUESTS_KEPT, OPEN_REQUESTS_KEPT, Request, StageState, Step
 from modelyard.decide.versions import Version, is_older, is_retried
 from modelyard.decide.world import World
+from modelyard.ledger.records import ASKED_ANEW
 
 IN_VAIN = frozenset({Step.FAILED, Step.REJECTED, Step.ROLLED_BACK})
 """Ends of a request whose wish still stands: its object asks for what does not come about."""
@@ -165,7 +166,7 @@ def _why_withdrawn(world: World, stage: StageSpec, request: Request) -> str:
     if version is None or version.uid != request.uid:
         return "the ModelVersion was deleted"
     if version.generation == request.generation:
-        return "it was asked for anew (modelyard.dev/request)"
+        return ASKED_ANEW
     return f"spec.stage was changed to {version.stage or 'none'!r}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from modelyard.ledger.records import MOVES, START, Head, Pointed, Record, RecordType, Request
+from modelyard.ledger.records import ASKED_ANEW, MOVES, START, Head, Pointed, Record, RecordType, Request
 
 REVISIONS_KEPT = 100
 """Good revisions of a stage that are remembered; the newest ones."""
@@ -172,7 +172,11 @@ class _Stage:
         if record.approvals and known and not known.ended:
             return  # what carries the stage is not touched by a rejection
         if record.type == RecordType.WITHDRAWN:
-            self.fates.pop(name, None)
+            serves = bool(self.move and self.move.to and self.move.to.version == name)
+            if serves and known and record.message == ASKED_ANEW:
+                self.fates[name] = replace(known, id="")  # it stands, by a request that moved nothing and has no record
+            else:
+                self.fates.pop(name, None)
             return
         request = record.request.id if record.request else ""
         place = known.place if known else 0

@@ -117,6 +117,10 @@ class Version:
     """Fields of the spec that were too long to be recorded."""
 
 
+ASKED_ANEW = "it was asked for anew (modelyard.dev/request)"
+"""The message of a Withdrawn that makes room for another request of the same version."""
+
+
 @dataclass(frozen=True)
 class Request:
     """Who wanted it, and why."""
