@@ -53,4 +53,4 @@ def install_operator() -> None:
 
 
 def _is_installed() -> bool:
-    return LOCK.exists() and LOCK.read_text() == RUN
+    return LOCK.read_text() == RUN

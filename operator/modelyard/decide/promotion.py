@@ -26,8 +26,7 @@ class _Contender:
 
     request: Request
     way: Way
-    has_consent: bool
-    """Whether the people whom the stage wants have approved it: they may, before it is their turn."""
+    version: Version
     target: Target | None = None
 
 
@@ -116,14 +115,13 @@ class Promotion:
             ending = request.end(way.ending.step, way.ending.reason, way.ending.message, self._world.now)
             self.failed.append(ending)
             return None
-        has_consent = approvals.tally(self._world, self._stage, request, version, version.digest).held is None
         deployment = self._world.deployment(self._stage, built.revision.hash)
         running = bool(deployment and deployment["spec"].get("replicas"))
         # Pods that run go on while a gate is asked again, of an incumbent that came meanwhile.
         if not (way.may_deploy or (running and way.standing and way.standing.step == Step.CHECKING)):
-            return _Contender(request, way, has_consent)
+            return _Contender(request, way, version)
         revision = replace(built.revision, place=request.place, request_id=request.id)
-        return _Contender(request, way, has_consent, Target(Cause.PROMOTED, revision, pods, request, built, way))
+        return _Contender(request, way, version, Target(Cause.PROMOTED, revision, pods, request, built, way))
 
     def _held(self, request: Request) -> tuple[Step, str, str] | None:
         current = self._state.current
@@ -145,11 +143,13 @@ def _worked_on(world: World, stage: StageSpec, contenders: list[_Contender]) -> 
 
     What people have approved is ahead of all that waits for them: that may take days, or never come.
     """
-    if not contenders:
-        return ()
+    if len(contenders) < 2:
+        return tuple(contenders)
 
     def advance(contender: _Contender) -> tuple[bool, bool, int, bool, int]:
-        target, consent = contender.target, contender.has_consent
+        target, version = contender.target, contender.version
+        # They may have approved it before it is their turn.
+        consent = approvals.tally(world, stage, contender.request, version, version.digest).held is None
         if target is None:
             return False, consent, contender.way.steps, False, 0
         deployed = world.deployment(stage, target.revision.hash)

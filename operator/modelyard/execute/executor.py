@@ -155,10 +155,14 @@ class Executor:
         same = (metadata["uid"], metadata.get("generation")) == (sighting.uid, sighting.generation)
         if same and sighting.resource_version in ("", metadata.get("resourceVersion")):
             return True
-        if metadata["uid"] != sighting.uid:
-            self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
-        self._world.wrote(present)
+        self._learn(namespace, sighting.uid, present)
         return False
+
+    def _learn(self, namespace: str, uid: str, present: Obj) -> None:
+        """An object is not as it was seen, or another one has the name of the one with that uid, which is gone."""
+        if present["metadata"]["uid"] != uid:
+            self._world.deleted(present["kind"], namespace, present["metadata"]["name"], uid)
+        self._world.wrote(present)
 
     async def _compare(self, namespace: str, decided_on: Obj) -> None:
         """Without a commit, nothing would tell that the pointer has moved on since the cache last heard of it.
@@ -284,10 +288,7 @@ class Executor:
         try:
             left = await self._writer.delete(kind, namespace, action.name, uid, known["metadata"]["resourceVersion"])
         except ConflictError:  # what it is now may not be to be deleted: a Job that has ended keeps its log
-            present = await self._writer.get(kind, namespace, action.name)
-            if present["metadata"]["uid"] != uid:
-                self._world.deleted(action.kind, namespace, action.name, uid)
-            self._world.wrote(present)
+            self._learn(namespace, uid, await self._writer.get(kind, namespace, action.name))
             return
         if left.get("kind") == action.kind:  # it waits for finalizers
             self._world.wrote(left)

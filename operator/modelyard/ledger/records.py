@@ -118,7 +118,8 @@ class Version:
 
 
 ASKED_ANEW = "it was asked for anew (modelyard.dev/request)"
-"""The message of a Withdrawn that makes room for another request of the same version."""
+"""The message of a Withdrawn that makes room for another request of the same version. Chains are read by it (`memory`),
+so it stays as it is."""
 
 
 @dataclass(frozen=True)
