@@ -266,5 +266,11 @@ def load_record(document: Mapping[str, Any]) -> Record:
 
 
 def identity(document: Mapping[str, Any]) -> str:
-    """What tells an entry from every other, sealed or not: the hash of what was committed."""
+    """What tells an entry from every other, sealed or not: the hash of what was committed.
+
+    That a Model was deleted is committed nowhere, since its status went with it: each process that sees it makes an
+    entry of its own, at a moment of its own, and a Model is deleted once.
+    """
+    if document.get("type") == RecordType.DELETED and not document.get("version"):
+        document = {key: document.get(key) for key in ("type", "uid")}
     return sha256_of(canonical({key: item for key, item in document.items() if key not in (*SEAL, *LATER)}))

@@ -67,3 +67,13 @@ def test_an_entry_is_known_by_what_was_committed() -> None:
     assert identity(entry) == identity(sealed) == identity({**entry, "effectiveAt": "2026-01-01T00:00:01Z"})
     assert identity(entry) == identity({**entry, "operator": "2.0.0"})
     assert identity(entry) != identity({**entry, "stage": "production"})
+
+
+def test_a_model_is_deleted_once() -> None:
+    """Whoever sees it tells it, whenever that is; a version's deletion is told by its Model, once committed."""
+    entry = {"type": "Deleted", "at": "2026-01-01T00:00:00Z", "uid": "1", "message": "the Model was deleted"}
+    assert identity(entry) == identity({**entry, "at": "2026-01-01T00:00:03Z", "operator": "2.0.0", "number": 7})
+    assert identity(entry) != identity({**entry, "uid": "2"})
+    version = {**entry, "version": {"version": "7", "uid": "3"}}
+    assert identity(version) != identity(entry)
+    assert identity(version) != identity({**version, "version": {"version": "8", "uid": "4"}})

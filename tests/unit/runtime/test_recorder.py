@@ -249,6 +249,38 @@ def test_a_model_that_is_deleted() -> None:
     assert records[2].uid
 
 
+def test_a_deletion_whose_answer_was_lost_is_told_once() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.see(item(1))
+        await desk.work_for(1)
+
+        def lose(verb: str, name: str) -> None:
+            if verb == "create":
+                raise PlaceError("write: timed out", transient=True)
+
+        desk.place.after = lose
+        desk.delete()
+        await desk.work_for(1)
+        desk.place.calm()
+        await desk.work_for(LONGEST_PAUSE)
+        assert not desk.metrics.registry.get_sample_value("modelyard_ledger_waiting")
+
+    assert [record.type for record in desk(scenario).records] == ["Approved", "Deleted"]
+
+
+def test_two_processes_that_both_believe_they_lead_tell_a_deletion_once() -> None:
+    async def scenario(desk: Desk) -> None:
+        other = Desk(desk.place)
+        for each in (desk, other):
+            each.see(item(1))
+            await each.work_for(1)
+        for each in (desk, other):
+            each.delete()
+            await each.work_for(1)
+
+    assert [record.type for record in desk(scenario).records] == ["Approved", "Deleted"]
+
+
 def test_a_model_made_anew_before_anybody_looked() -> None:
     async def scenario(desk: Desk) -> None:
         desk.see(item(1))
