@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 ETCD = "http://127.0.0.1:2379"
 PEERS = "http://127.0.0.1:2380"
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-THRIFTY = {"GOGC": "400", "GOMEMLIMIT": "1536MiB"}
-"""Memory for processor time: by default, a sixth of the API server's goes into collecting garbage."""
 
 
 def start(programs: dict[str, Path]) -> None:
     """Start what is not running and wait until the API server says that it is ready."""
     pki = certificates.FOLDER
     processes.ensure("etcd", _etcd())
-    processes.ensure("kube-apiserver", _api_server(programs["kube-apiserver"]), env=THRIFTY)
+    processes.ensure("kube-apiserver", _api_server(programs["kube-apiserver"]))
     wait_until(
         lambda: ready(programs["kubectl"]), what="the API server", seconds=90, look_at=LOG / "kube-apiserver.log"
     )

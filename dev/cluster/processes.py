@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STOP_SECONDS = 10
+THRIFTY = {"GOGC": "400", "GOMEMLIMIT": "1536MiB"}
+"""Memory for processor time, as Go programs know it: a sixth of the API server's goes into collecting garbage else."""
 BECOME = """printf '{"pid": %s, %s' $$ "$2" > "$1.half" && mv "$1.half" "$1" && shift 2 && exec "$@" """
 
 
@@ -59,7 +61,7 @@ def ensure(
     line = ["setsid", "--fork", "sh", "-c", BECOME, "start", str(file), json.dumps(want)[1:]]
     line += in_namespace(argv) if isolated else argv
     with (LOG / f"{name}.log").open("ab") as log:
-        environment = {**os.environ, **(env or {})}
+        environment = {**os.environ, **THRIFTY, **(env or {})}
         subprocess.run(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", check=True)
     wait_until(file.exists, what=f"{name} to start", seconds=STOP_SECONDS)
     return True

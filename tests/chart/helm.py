@@ -38,7 +38,7 @@ class Helm:
     ) -> list[Manifest]:
         """All objects of the chart, those of `helm test` included. `arguments` are helm's own, usually --set."""
         text = self.run("template", release, str(CHART), f"--namespace={namespace}", *arguments)
-        return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+        return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
 
 
 def find_helm() -> Path | None:

@@ -270,7 +270,7 @@ def _settle(story: Story, aim: Outcome, counting: Counted) -> dict[str, Any]:
     deadline = time.monotonic() + CONVERGES_WITHIN
     while True:
         with suppress(TimeoutError):  # the comparison will show the difference
-            wait_until(lambda: story.end() == aim.end, deadline - time.monotonic(), "the undisturbed end", every=0.4)
+            wait_until(partial(story.has_come_to, aim.end), deadline - time.monotonic(), "the undisturbed end")
             wait_until(story.is_told, CONVERGES_WITHIN, "the ledger has it all")
         wait_for_quiet(counting)
         end = story.end()

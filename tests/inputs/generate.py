@@ -155,7 +155,7 @@ def _characters(value: Any) -> Any:
 @cache
 def _schema(kind: str) -> Schema:
     for file in sorted((ROOT / CRD_FOLDERS[0]).glob("*.yaml")):
-        definition = yaml.safe_load(file.read_text())["spec"]
+        definition = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["spec"]
         if definition["names"]["kind"] == kind:
             schema: Schema = definition["versions"][0]["schema"]["openAPIV3Schema"]
             return schema

@@ -92,44 +92,51 @@ LONG_SHAPE = (  # an array of 300,000 dimensions, each of 255
 )  # fmt: skip
 HUGE_STRING = b"\x80\x04\x8e" + struct.pack("<Q", 1 << 60)
 
-REFUSED: dict[str, tuple[str, bytes, str, str]] = {
+Make = Callable[[], bytes]
+"""Contents are made for the test alone: some take seconds, or hundreds of megabytes."""
+
+REFUSED: dict[str, tuple[str, Make, str, str]] = {
     "safetensors: a header of 2^60 bytes": (
-        "model.safetensors", struct.pack("<Q", 1 << 60) + b"{}", "FormatMismatch", f"claims {1 << 60} bytes",
+        "model.safetensors", lambda: struct.pack("<Q", 1 << 60) + b"{}", "FormatMismatch", f"claims {1 << 60} bytes",
     ),
     "safetensors: millions of empty lists": (
-        "model.safetensors", struct.pack("<Q", 15_000_003) + b"[" + b"[]," * 5_000_000 + b"1]" + bytes(9),
+        "model.safetensors", lambda: struct.pack("<Q", 15_000_003) + b"[" + b"[]," * 5_000_000 + b"1]" + bytes(9),
         "FormatMismatch", "header",
     ),
     "safetensors: nested a million deep": (
-        "model.safetensors", struct.pack("<Q", 10**6) + b"[" * 10**6, "FormatMismatch", "not JSON",
+        "model.safetensors", lambda: struct.pack("<Q", 10**6) + b"[" * 10**6, "FormatMismatch", "not JSON",
     ),
     "gguf: 2^60 tensors": (
-        "model.gguf", b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60), "FormatMismatch", f"claims {1 << 60} tensors",
+        "model.gguf", lambda: b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60),
+        "FormatMismatch", f"claims {1 << 60} tensors",
     ),
     "onnx: a graph of 2^63 bytes": (
-        "model.onnx", b"\x08\x08\x3a" + b"\xff" * 9 + b"\x01", "FormatMismatch", "a field at byte",
+        "model.onnx", lambda: b"\x08\x08\x3a" + b"\xff" * 9 + b"\x01", "FormatMismatch", "a field at byte",
     ),
-    "onnx: a million fields": ("model.onnx", b"\x08\x00" * 500_000, "FormatMismatch", "outermost fields"),
-    "MLmodel: a billion laughs": ("MLmodel", LAUGHS, "FormatMismatch", "names no flavors"),
-    "MLmodel: merge keys": ("MLmodel", merged(12), "FormatMismatch", "names no flavors"),
-    "MLmodel: nested a million deep": ("MLmodel", b"[" * 10**6, "FormatMismatch", "nested more than"),
+    "onnx: a million fields": ("model.onnx", lambda: b"\x08\x00" * 500_000, "FormatMismatch", "outermost fields"),
+    "MLmodel: a billion laughs": ("MLmodel", lambda: LAUGHS, "FormatMismatch", "names no flavors"),
+    "MLmodel: merge keys": ("MLmodel", lambda: merged(12), "FormatMismatch", "names no flavors"),
+    "MLmodel: nested a million deep": ("MLmodel", lambda: b"[" * 10**6, "FormatMismatch", "nested more than"),
     "MLmodel: a number of a million digits": (
-        "MLmodel", b"flavors: " + b"1:" * 400_000 + b"1", "FormatMismatch", "names no flavors",
+        "MLmodel", lambda: b"flavors: " + b"1:" * 400_000 + b"1", "FormatMismatch", "names no flavors",
     ),
     "MLmodel: an object of Python": (
-        "MLmodel", b"!!python/object/apply:os.mkdir [MARKER]", "FormatMismatch", "names no flavors",
+        "MLmodel", lambda: b"!!python/object/apply:os.mkdir [MARKER]", "FormatMismatch", "names no flavors",
     ),
-    "MLmodel: too large": ("MLmodel", b"#" * (MIB + 1), "FormatMismatch", "more than"),
+    "MLmodel: too large": ("MLmodel", lambda: b"#" * (MIB + 1), "FormatMismatch", "more than"),
 }  # fmt: skip
-UNSCANNED: dict[str, tuple[str, bytes]] = {
-    "zlib: 300 MB of a string of 2^60 bytes": ("model.joblib", zlib.compress(HUGE_STRING + bytes(300 * MIB), 9)),
-    "xz: asks for a dictionary of 4 GiB": ("model.joblib", bytes(XZ_OF_4_GIB)),
-    "zip: a directory of 200 MB": ("model.pt", claiming(200_000_000)),
-    "zip: packed with LZMA": ("model.pt", zipped(("a.pkl", pickle.dumps(1)), method=zipfile.ZIP_LZMA)),
-    "zip: a string of 2^60 bytes": ("model.pt", zipped(("a.pkl", HUGE_STRING + bytes(50_000_000)))),
-    "pickle: a string of 2^60 bytes": ("model.pkl", HUGE_STRING),
-    "pickle: an array of 300,000 dimensions": ("model.joblib", LONG_SHAPE),
-    "bz2: damaged": ("model.joblib", bz2.compress(pickle.dumps(list(range(1000))))[:-20]),
+UNSCANNED: dict[str, tuple[str, Make]] = {
+    "zlib: 300 MB of a string of 2^60 bytes": (
+        "model.joblib",
+        lambda: zlib.compress(HUGE_STRING + bytes(300 * MIB), 9),
+    ),
+    "xz: asks for a dictionary of 4 GiB": ("model.joblib", lambda: bytes(XZ_OF_4_GIB)),
+    "zip: a directory of 200 MB": ("model.pt", lambda: claiming(200_000_000)),
+    "zip: packed with LZMA": ("model.pt", lambda: zipped(("a.pkl", pickle.dumps(1)), method=zipfile.ZIP_LZMA)),
+    "zip: a string of 2^60 bytes": ("model.pt", lambda: zipped(("a.pkl", HUGE_STRING + bytes(50_000_000)))),
+    "pickle: a string of 2^60 bytes": ("model.pkl", lambda: HUGE_STRING),
+    "pickle: an array of 300,000 dimensions": ("model.joblib", lambda: LONG_SHAPE),
+    "bz2: damaged": ("model.joblib", lambda: bz2.compress(pickle.dumps(list(range(1000))))[:-20]),
 }
 
 
@@ -139,17 +146,17 @@ def run_verify(confined: Confined, store: HostileStore, **task: Any) -> Ended:
 
 @pytest.mark.parametrize(("path", "content", "reason", "words"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_hostile_file_is_refused(
-    confined: Confined, hostile: Start, path: str, content: bytes, reason: str, words: str
+    confined: Confined, hostile: Start, path: str, content: Make, reason: str, words: str
 ) -> None:
-    ended = run_verify(confined, hostile(**{f"m/{path}": content}))
+    ended = run_verify(confined, hostile(**{f"m/{path}": content()}))
     assert (ended.code, ended.reason, ended.transient) == (1, reason, False)
     assert words in ended.message
     assert path in ended.message
 
 
 @pytest.mark.parametrize(("path", "content"), UNSCANNED.values(), ids=UNSCANNED.keys())
-def test_a_bomb_is_said_to_be_unscanned(confined: Confined, hostile: Start, path: str, content: bytes) -> None:
-    ended = run_verify(confined, hostile(**{f"m/{path}": content}))
+def test_a_bomb_is_said_to_be_unscanned(confined: Confined, hostile: Start, path: str, content: Make) -> None:
+    ended = run_verify(confined, hostile(**{f"m/{path}": content()}))
     assert ended.code == 0, ended.message
     assert [note["reason"] for note in ended.result["warnings"]] == ["PickleNotScanned"]
 

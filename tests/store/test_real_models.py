@@ -6,6 +6,7 @@ The libraries come with the demo's dependencies. Nothing here is ever loaded.
 import io
 import os
 import pickle
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from modelyard.storage.formats.pickle_files import PickleScan
 from tests.pickles import Runs, scanned
 
-for library in ("sklearn", "cloudpickle", "joblib"):
-    pytest.importorskip(library, reason="needs the dependency group 'demo'")
+LIBRARIES = ("sklearn", "cloudpickle", "joblib")
+# Not imported before the tests run: it takes seconds, and every process that runs any test reads this module.
+pytestmark = pytest.mark.skipif(not all(map(find_spec, LIBRARIES)), reason="needs the dependency group 'demo'")
 
 
 class ByValue:

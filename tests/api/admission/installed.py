@@ -5,9 +5,8 @@ the tests' own: an operator or a release of the chart in the same cluster takes 
 work. Names carry a prefix of the session's own, so that two sessions can run at the same time.
 """
 
+import json
 from dataclasses import dataclass
-
-import yaml
 
 from modelyard.api.names import GROUP
 from tests.chart.helm import Helm
@@ -59,13 +58,13 @@ def install(helm: Helm, kube: Kube, group: str, prefix: str, *arguments: str) ->
         for each in helm.render(f"--set=fullnameOverride={prefix}", scope, *arguments)
         if each["kind"] in KINDS and each["metadata"]["name"] != f"{NAMESPACE}:{prefix}"
     ]
-    kube.run("apply", "--server-side", "--filename=-", stdin=yaml.safe_dump_all(objects))
+    kube.run("apply", "--server-side", "--filename=-", stdin=_text(objects))
     return installed, objects
 
 
 def renamed(manifest: Obj, installed: Installed) -> Obj:
     """The same object with the group of the tests', its roles by names of their own."""
-    found: Obj = yaml.safe_load(yaml.safe_dump(manifest).replace(GROUP, installed.group))
+    found: Obj = json.loads(json.dumps(manifest).replace(GROUP, installed.group))
     name: str = found["metadata"]["name"]
     if found["kind"] == "ClusterRole":
         found["metadata"]["name"] = installed.role(name.removeprefix("modelyard-"))
@@ -74,4 +73,8 @@ def renamed(manifest: Obj, installed: Installed) -> Obj:
 
 def uninstall(kube: Kube, objects: list[Obj]) -> None:
     """Delete what was applied."""
-    kube.run("delete", "--wait=false", "--ignore-not-found", "--filename=-", stdin=yaml.safe_dump_all(objects))
+    kube.run("delete", "--wait=false", "--ignore-not-found", "--filename=-", stdin=_text(objects))
+
+
+def _text(objects: list[Obj]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})

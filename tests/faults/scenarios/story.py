@@ -180,28 +180,26 @@ class Story:
 
     def deployments(self) -> list[tuple[str, int, int]]:
         """Version, wanted and ready pods of every Deployment."""
-        return sorted(
-            (label(d, "version"), d["spec"]["replicas"], d["status"].get("readyReplicas", 0))
-            for d in self.yard.of_model("Deployment", self.model)
-        )
+        return _pods(self.yard.of_model("Deployment", self.model))
+
+    def has_come_to(self, end: Mapping[str, Any]) -> bool:
+        """Whether all is as in that `end`. What one request tells is compared first: this is asked again and again."""
+        told = _told(self.status())
+        return all(end[name] == what for name, what in told.items()) and self.end() == end
 
     def end(self) -> dict[str, Any]:
         """All that is to be the same however often the operator died on the way. No times, no identities."""
-        yard, model, status = self.yard, self.model, self.status()
-        version_of = {d["metadata"]["name"]: label(d, "version") for d in yard.of_model("Deployment", model)}
+        yard, model = self.yard, self.model
+        deployments = yard.of_model("Deployment", model)
+        version_of = {d["metadata"]["name"]: label(d, "version") for d in deployments}
         return {
-            "stages": [_stage(each) for each in status.get("stages", ())],
-            "history": [
-                (t["type"], t["stage"], _version(t.get("from")), _version(t.get("to")), t.get("sequence"),
-                 "effectiveAt" in t) for t in status.get("transitions", ())
-            ],
-            "conditions": _conditions(status),
+            **_told(self.status()),
             "serves": sorted(
                 (label(s, "stage"), version_of.get("-".join((model, label(s, "stage"), _selected(s))), ""))
                 for s in yard.of_model("Service", model)
             ),
             "published": sorted(c["data"]["version"] for c in yard.of_model("ConfigMap", model)),
-            "deployments": self.deployments(),
+            "deployments": _pods(deployments),
             "jobs": sorted((label(job, "job"), label(job, "version")) for job in yard.of_model("Job", model)),
             "versions": {v["spec"]["version"]: _version_end(v) for v in yard.of_model("ModelVersion", model)},
             "rollbacks": [
@@ -246,6 +244,24 @@ def label(obj: Obj, name: str) -> str:
 def only(status: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Those fields that there are."""
     return {name: status[name] for name in names if name in status}
+
+
+def _told(status: Obj) -> dict[str, Any]:
+    """What of an end the Model's status tells."""
+    return {
+        "stages": [_stage(each) for each in status.get("stages", ())],
+        "history": [
+            (t["type"], t["stage"], _version(t.get("from")), _version(t.get("to")), t.get("sequence"),
+             "effectiveAt" in t) for t in status.get("transitions", ())
+        ],
+        "conditions": _conditions(status),
+    }  # fmt: skip
+
+
+def _pods(deployments: Iterable[Obj]) -> list[tuple[str, int, int]]:
+    return sorted(
+        (label(d, "version"), d["spec"]["replicas"], d["status"].get("readyReplicas", 0)) for d in deployments
+    )
 
 
 def _stage(status: Obj) -> dict[str, Any]:
