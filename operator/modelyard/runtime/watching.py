@@ -29,10 +29,29 @@ _LOGIN_AFRESH = timedelta(minutes=30)
 """A ServiceAccount's token is valid for an hour; the kubelet replaces it at 80% of that."""
 
 
+class Uncompared(kopf.DiffBaseStorage):
+    """What an object was when it was handled last: no handler asks, so nothing of it is kept or copied.
+
+    kopf's own copies every object at every event, however large, before it looks who wants to know.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing of the object."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing was kept."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
+
+
 def settings() -> kopf.OperatorSettings:
     """kopf's settings for an operator that only watches."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
+    chosen.persistence.diffbase_storage = Uncompared()
     chosen.scanning.disabled = True  # the operator starts when its kinds are served, and watches no others
     chosen.queueing.idle_timeout = 0.05  # a task per object and five seconds is kopf's default
     chosen.networking.error_backoffs = PATIENCE

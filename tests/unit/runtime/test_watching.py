@@ -1,5 +1,7 @@
 """How long the operator may hear nothing without noticing: what kopf is told about watches and lists."""
 
+import kopf
+
 from modelyard.decide import jobs
 from modelyard.runtime import app, watching
 
@@ -29,3 +31,15 @@ def test_no_pause_between_two_attempts_is_long_however_long_the_api_server_is_aw
 
 def test_a_list_that_hangs_is_given_up() -> None:
     assert watching.settings().networking.request_timeout == watching.LISTED_WITHIN <= 60
+
+
+def test_no_object_is_copied_to_see_what_changed_of_it() -> None:
+    class Large(dict[str, str]):
+        def __deepcopy__(self, memo: object) -> None:
+            raise AssertionError("copied")
+
+    storage = watching.settings().persistence.diffbase_storage
+    handled = {"kopf.zalando.org/last-handled-configuration": "{}"}
+    body = kopf.Body({"metadata": {"annotations": handled}, "spec": Large(), "status": Large()})
+    assert storage.build(body=body) == {}
+    assert storage.fetch(body=body) is None
