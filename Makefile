@@ -8,6 +8,8 @@ PYTHON ?= python3
 CACHE := $(or $(MODELYARD_CACHE),$(HOME)/.cache/modelyard)
 UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
 export UV
+# Types of libraries are read once, not once a checkout.
+export MYPY_CACHE_DIR := $(CACHE)/mypy
 # Where a machine says that no bytecode is kept, each of thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 CLUSTER := $(PYTHON) -m dev.cluster
