@@ -65,7 +65,6 @@ check: $(UV) ## format, lint, types, import contracts
 	$(UV) run ruff format --check .
 	$(UV) run ruff check .
 	$(UV) run mypy
-	$(UV) run mypy --no-warn-unused-ignores dev  # whether the demo group is installed or not
 	$(UV) run lint-imports
 
 .PHONY: audit
