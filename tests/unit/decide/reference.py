@@ -67,14 +67,18 @@ class Stage:
         """Requests that can still carry the stage."""
         return [request for request in self.requests if not request.ended]
 
-    def look(self, wishes: Iterable[Wish], backs: Iterable[Back], *, fresh: bool = False) -> set[str]:
-        """Take in what is asked now (4, 8); the versions whose approvals are void from now on."""
+    def look(self, wishes: Iterable[Wish], backs: Iterable[Back], *, fresh: bool = False, told: int = 0) -> set[str]:
+        """Take in what is asked now (4, 8); the versions whose approvals are void from now on.
+
+        `told`: the highest place that a version has on record, which a stage whose status was lost may not know.
+        """
         asked = {wish.key: wish for wish in wishes}
         for request in self.open:
             if request.key not in asked:
                 request.ended = "Withdrawn"
         known = {request.key for request in self.requests}
         new = [wish for wish in asked.values() if wish.key not in known]
+        self.last_place = max(self.last_place, told) if new else self.last_place
         for wish in sorted(new, key=lambda wish: natural_key(wish.version)):
             self.last_place += 1
             request = Request(wish.key, wish.version, self.last_place)

@@ -182,8 +182,8 @@ class History(RuleBasedStateMachine):
         """Nobody knows any more how those requests ended that only the versions had on record."""
         for name, stage in self.stages.items():
             shown = next(each for each in self.cluster.status("Model", "fraud")["stages"] if each["name"] == name)
-            known = {_request_key(each, self.lines) for each in shown.get("requests", ())}
-            stage.requests = [each for each in stage.requests if not each.ended or each.key in known]
+            known = {(each["version"], each["place"]) for each in shown.get("requests", ())}
+            stage.requests = [each for each in stage.requests if not each.ended or (each.version, each.place) in known]
 
     @rule()
     def rest(self) -> None:
@@ -229,7 +229,7 @@ class History(RuleBasedStateMachine):
         for name, stage in self.stages.items():
             shown = next(each for each in status["stages"] if each["name"] == name)
             backs = [_back(obj) for obj in sorted(seen.rollbacks, key=_age) if obj["spec"]["stage"] == name]
-            for version in stage.look(self._wishes(name, seen), backs, fresh=fresh):
+            for version in stage.look(self._wishes(name, seen), backs, fresh=fresh, told=_highest_told(seen, name)):
                 self.void[name, version] = self.cluster.now.isoformat()
             self._fail(name, stage, shown, seen)
             if stage.trial and stage.current in _good(shown):  # and moves on in the same decision
@@ -417,6 +417,12 @@ def _read(shown: dict[str, Any], line: int, backs: list[str]) -> Stage:
         stage.trial, stage.undo = current.get("onTrial", False), "undo" in current
     stage.backs = dict.fromkeys(backs, "Refused")
     return stage
+
+
+def _highest_told(seen: Snapshot, stage: str) -> int:
+    """The highest place at a stage that a version has on record."""
+    told = ((obj.get("status") or {}).get("request") or {} for obj in seen.versions.values())
+    return max((int(request.get("place", 0)) for request in told if request.get("stage") == stage), default=0)
 
 
 def _stages(seen: Snapshot) -> list[dict[str, Any]]:
