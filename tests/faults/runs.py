@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.connections import KeptOpen
 from tests.definitions import define, new_group, undefine
-from tests.faults.access import KeptOpen
 from tests.faults.faults import Counted, StopAfter
 from tests.faults.kubelet import Kubelet, a_node
 from tests.faults.ledger import Ledger, a_store

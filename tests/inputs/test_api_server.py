@@ -5,21 +5,18 @@ Models that are changed again and again and in objects that come in hundreds. Th
 and a neighbour in the same namespace gets its versions all the while.
 """
 
-import http.client
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.api_runtime.conftest import Process
-from tests.bench.sightings import Api
+from tests.connections import KeptOpen
 from tests.faults.kubelet import NODE_SELECTOR
 from tests.inputs.generate import Input, inputs
 from tests.kube import Kube, Timeout
@@ -42,14 +39,13 @@ NESTING = 9_900
 
 
 class Server:
-    """The API server over one connection a thread."""
+    """The API server, with what is in a namespace."""
 
     def __init__(self, group: str, namespace: str) -> None:
-        self._api = Api()
-        self._own = threading.local()
-        self._opened: list[http.client.HTTPSConnection] = []
+        self._api = KeptOpen()
         self.group = f"{group}/v1alpha1"
         self._objects = f"/apis/{self.group}/namespaces/{namespace}"
+        self.close = self._api.close
 
     def write(self, method: str, obj: dict[str, Any], how: str = "") -> tuple[int, dict[str, Any]]:
         """Create or replace an object; the status code and what is answered."""
@@ -58,43 +54,12 @@ class Server:
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """One call; the status code and what is answered."""
-        answer = self._request(method, path, json.dumps(body) if body else None)
-        return answer.status, json.loads(answer.read())
+        code, answer = self._api.exchange(method, f"{self._objects}/{path}", json.dumps(body) if body else None)
+        return code, json.loads(answer)
 
     def send(self, path: str, text: str) -> int:
         """Create what a text says; the status code. What is answered is not read as JSON."""
-        answer = self._request("POST", path, text)
-        answer.read()
-        return answer.status
-
-    def _request(self, method: str, path: str, text: str | None) -> http.client.HTTPResponse:
-        headers = {"Content-Type": "application/json"}
-        if self._api.token:
-            headers["Authorization"] = f"Bearer {self._api.token}"
-        for last in (False, True):  # the API server may have closed a connection that was quiet
-            connection = self._connection()
-            try:
-                connection.request(method, f"{self._objects}/{path}", text.encode() if text else None, headers)
-                return connection.getresponse()
-            except (ConnectionError, http.client.HTTPException):
-                connection.close()
-                if last:
-                    raise
-        raise AssertionError
-
-    def _connection(self) -> http.client.HTTPSConnection:
-        if not hasattr(self._own, "connection"):
-            at = urlsplit(self._api.server)
-            assert at.hostname
-            self._own.connection = http.client.HTTPSConnection(at.hostname, at.port, context=self._api.context)
-            self._opened.append(self._own.connection)
-        made: http.client.HTTPSConnection = self._own.connection
-        return made
-
-    def close(self) -> None:
-        """Close every connection."""
-        for connection in self._opened:
-            connection.close()
+        return self._api.exchange("POST", f"{self._objects}/{path}", text)[0]
 
 
 class Trial:

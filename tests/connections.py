@@ -36,21 +36,25 @@ class KeptOpen(Api):
 
     def call(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Obj:
         """One request; the object answered."""
-        try:
-            status, reason, text = self._exchange(method, path, body, kind)
-        except (http.client.HTTPException, OSError) as error:
-            raise URLError(error) from error
+        status, text = self.exchange(method, path, json.dumps(body) if body is not None else None, kind)
         if status >= 400:
+            reason = http.client.responses.get(status, "")
             raise HTTPError(path, status, reason, http.client.HTTPMessage(), io.BytesIO(text))
         answered: Obj = json.loads(text)
         return answered
 
-    def _exchange(self, method: str, path: str, body: Obj | None, kind: str) -> tuple[int, str, bytes]:
+    def exchange(
+        self, method: str, path: str, text: str | None = None, kind: str = "application/json"
+    ) -> tuple[int, bytes]:
+        """One request with whatever text; the status code and the text answered, be it an error or not."""
         headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        with self._connection() as connection:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.reason, answer.read()
+        try:
+            with self._connection() as connection:
+                connection.request(method, path, text.encode() if text is not None else None, headers)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+        except (http.client.HTTPException, OSError) as error:
+            raise URLError(error) from error
 
     @contextmanager
     def _connection(self) -> Iterator[http.client.HTTPSConnection]:
