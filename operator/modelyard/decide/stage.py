@@ -319,11 +319,14 @@ def _retain(world: World, stage: StageSpec, state: StageState, found: Iterable[T
     good = [r for r in state.revisions if r.good and r.hash not in busy]
     good = sorted(good, key=lambda r: -r.sequence)[: stage.history_limit]
     keep = busy | {r.hash for r in good}
+    proven = {r.version for r in state.revisions if r.good}
     state = replace(state, revisions=tuple(r for r in state.revisions if r.hash in keep))
     versions = {r.version for r in state.revisions}
     for request in state.open_requests:
         if request.served and request.version not in versions:
             text = f"its revision is no longer kept (revisionHistoryLimit {stage.history_limit})"
+            if request.version not in proven:
+                text = "it was replaced before its gates in traffic (AfterTraffic) had passed; nothing goes back to it"
             ended = request.end(Step.SUPERSEDED, VersionReason.SUPERSEDED, text, world.now)
             state = state.with_request(ended)
     return state

@@ -487,6 +487,19 @@ class TestAfterTraffic:
         cluster.settle(7200)
         assert cluster.live() == "1"
 
+    def test_what_is_replaced_before_it_passed_does_not_stand_by(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.hanging = {"after"}
+        promote(cluster, "2")
+        promote(cluster, "3")
+        cluster.hanging = set()
+        cluster.settle(10)
+        assert cluster.request("1") == ("StandingBy", "StandingBy")
+        assert cluster.request("2") == ("Superseded", "Superseded")
+        told = cluster.status("ModelVersion", "fraud-2")["request"]["message"]
+        assert told.startswith("it was replaced before its gates in traffic (AfterTraffic) had passed")
+        assert goods(cluster) == ["1", "3"]
+
     def test_it_serves_on_until_a_cold_revision_is_ready(self, cluster: Cluster) -> None:
         cluster.model(
             serving={"template": SERVER, "keepWarm": {"for": "1h", "replicas": 0}},

@@ -309,6 +309,11 @@ class History(RuleBasedStateMachine):
         for lost in set(stage.good) - _good(shown):
             assert lost[0] in self.broken_once, f"{lost} is not good any more"
             del stage.good[lost]
+        for each in shown.get("requests", ()):  # replaced on trial: nothing can go back to it
+            request = _find(stage, each)
+            if each.get("ended") == "Superseded" and request and request.served and request is not stage.request:
+                assert request.version not in {version for version, _ in stage.good}, f"{request} stands by"
+                request.ended = "Superseded"
         if stage.pending and stage.pending.uid != shown.get("rollback", {}).get("uid"):
             assert self.broken_once, "the Rollback was given up"
             stage.backs[stage.pending.uid], stage.pending = "Refused", None
