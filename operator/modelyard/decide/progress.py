@@ -72,7 +72,7 @@ def of_revision(world: World, stage: StageSpec, revision: str, wanted: int) -> P
         return Progress(message="its pods are about to be started")
     waits = list(_waits(world, stage, stage.serving, revision, deployment))
     worst = min(waits, key=lambda wait: (wait.rank, wait.since))
-    return _judge(world.now, worst, f"{ready} of {wanted} pods are ready")
+    return _judge(world, worst, f"{ready} of {wanted} pods are ready")
 
 
 def wanted_replicas(world: World, stage: StageSpec, state: StageState) -> int:
@@ -128,12 +128,12 @@ def ready_pods(deployment: Obj | None) -> int:
     return int(status.get("readyReplicas") or 0)
 
 
-def _judge(now: datetime, wait: _Wait, count: str) -> Progress:
+def _judge(world: World, wait: _Wait, count: str) -> Progress:
     if wait.rank == 0:
         return Progress(reason=wait.reason, message=wait.message, failed=True)
-    deadline = wait.since + wait.limit
+    deadline = max(wait.since, world.seen.clock_set_forth_at or wait.since) + wait.limit
     message = f"{wait.message}; {count}"
-    if now < deadline:
+    if world.now < deadline:
         return Progress(reason=wait.reason, message=message, look_again_at=deadline)
     waited = duration(wait.limit)
     if wait.reason == VersionReason.WAITING_FOR_PODS:

@@ -6,6 +6,7 @@ server gave them, and are never changed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from modelyard.ledger.memory import Memory
@@ -88,3 +89,5 @@ class Snapshot:
     """Names of users that stand for many people, such as a GitOps tool's."""
     ledger: LedgerSeen | None = None
     """None when no ledger is configured."""
+    clock_set_forth_at: datetime | None = None
+    """When the clock was last seen to be set forth; what began before has not lasted as long as it looks."""

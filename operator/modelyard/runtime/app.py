@@ -123,7 +123,7 @@ class Operator:
                 decide=brain.decide,
                 settings=config.as_decided_on(),
                 metrics=metrics,
-                clock=_now,
+                clock=self._clock,
                 make_sure=self._sweeper.make_sure,
                 recorder=self._recorder,
             )
@@ -232,8 +232,9 @@ class Operator:
 
     def _look_at_the_clock(self) -> None:
         """Timers run on, whatever the clock says: when it was turned, they wait for moments that are other ones now."""
-        if turned := self._clock.turned_by():
-            log.warning("clock was turned, looking at everything again", extra=fields(seconds=round(turned, 3)))
+        if turns := self._clock.turns():
+            seconds = [round(turned, 3) for turned in turns]
+            log.warning("clock was turned, looking at everything again", extra=fields(seconds=seconds))
             self._feed.news(self._cache.keys())
 
     async def _finish(self) -> None:

@@ -23,6 +23,7 @@ from modelyard.observe.cache import Cache
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 from modelyard.observe.snapshot import take_snapshot
+from modelyard.runtime.clock import WatchedClock
 from modelyard.runtime.feed import Feed
 from modelyard.runtime.logs import fields
 from modelyard.runtime.metrics import Metrics
@@ -55,7 +56,7 @@ class Parts:
     decide: Decide
     settings: Settings
     metrics: Metrics
-    clock: Callable[[], datetime]
+    clock: WatchedClock
     make_sure: Callable[[Key], Awaitable[None]]
     """Reads anew, before a decision, what the cache seems to lag behind with."""
     recorder: Recorder | None = None
@@ -116,8 +117,9 @@ class Reconciler:
     async def _decide_and_execute(self, key: Key) -> Plan:
         parts = self._parts
         await parts.make_sure(key)
-        now = parts.clock()
+        now = parts.clock.now()
         snapshot = take_snapshot(parts.cache, parts.slots, parts.settings, key, now)
+        snapshot = replace(snapshot, clock_set_forth_at=parts.clock.set_forth_at)
         if parts.recorder:
             snapshot = replace(snapshot, ledger=parts.recorder.seen(key, snapshot.model))
         plan = parts.decide(snapshot, now)
@@ -156,7 +158,7 @@ class Reconciler:
         if plan.look_again_at is not None:
             moments.append(plan.look_again_at)
         if moments:
-            parts.queue.add_later(key, (min(moments) - parts.clock()).total_seconds() + TIMER_MARGIN)
+            parts.queue.add_later(key, (min(moments) - parts.clock.now()).total_seconds() + TIMER_MARGIN)
         else:
             parts.queue.cancel_later(key)
 

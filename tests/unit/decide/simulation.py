@@ -58,6 +58,7 @@ class Cluster:
         self._refused: dict[tuple[str, str], str] = {}
         self.ledger: Ledger | None = None
         """Where records go; None: no ledger is configured."""
+        self.clock_set_forth_at: datetime | None = None
         self.plans: list[Plan] = []
         self.events: list[tuple[str, str, str]] = []
         self.pointed: list[str | None] = []
@@ -184,6 +185,7 @@ class Cluster:
             admission=self.admission,
             shared_accounts=self.shared_accounts,
             ledger=self.ledger.seen(self.objects.get(("Model", "fraud"))) if self.ledger else None,
+            clock_set_forth_at=self.clock_set_forth_at,
         )
 
     def carry_out(self, plan: Plan, writes: int | None = None) -> None:

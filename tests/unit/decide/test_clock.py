@@ -7,6 +7,8 @@ import pytest
 from tests.unit.decide.simulation import Cluster
 
 AHEAD = timedelta(seconds=400)
+BEHIND = timedelta(minutes=50)
+"""More than a deadline."""
 
 
 @pytest.fixture
@@ -28,3 +30,17 @@ def test_warm_pods_are_restarted_once_though_the_clock_was_ahead_when_they_were_
 
     template = cluster.deployment("1")["spec"]["template"]
     assert "modelyard.dev/restarted-at" in template["metadata"]["annotations"]
+
+
+def test_a_candidate_has_its_time_though_the_clock_was_behind_when_it_began(cluster: Cluster) -> None:
+    cluster.broken.add("2")
+    cluster.now -= BEHIND
+    cluster.version("2")
+    cluster.settle(1)
+    assert cluster.request("2")[0] == "Deploying"
+    cluster.now += BEHIND
+    cluster.clock_set_forth_at = cluster.now
+    cluster.settle(1)
+    assert cluster.request("2")[0] == "Deploying"
+    cluster.settle(600)
+    assert cluster.request("2") == ("Failed", "ProgressDeadlineExceeded")

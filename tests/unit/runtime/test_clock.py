@@ -29,20 +29,36 @@ def clock(time: Time) -> WatchedClock:
 
 def test_a_clock_that_goes_right_was_not_turned(clock: WatchedClock, time: Time) -> None:
     time.passes(3600)
-    assert clock.turned_by() == 0
+    assert clock.now() == time.wall
+    assert clock.turns() == []
+    assert clock.set_forth_at is None
 
 
 @pytest.mark.parametrize("by", [-7200, 90])
 def test_a_clock_that_was_turned_is_noticed_once(clock: WatchedClock, time: Time, by: float) -> None:
     time.passes(10, 10 + by)
-    assert clock.turned_by() == pytest.approx(by)
+    assert clock.turns() == pytest.approx([by])
     time.passes(10)
-    assert clock.turned_by() == 0
+    assert clock.turns() == []
+
+
+def test_each_reading_notices_and_what_is_noticed_is_told_though_it_comes_to_nothing(
+    clock: WatchedClock, time: Time
+) -> None:
+    time.passes(10, 10 - 2700)
+    assert clock.now() == time.wall
+    assert clock.set_forth_at is None
+    time.passes(10, 10 + 2700)
+    set_forth = clock.now()
+    time.passes(10)
+    clock.now()
+    assert clock.set_forth_at == set_forth
+    assert clock.turns() == pytest.approx([-2700, 2700])
 
 
 def test_a_clock_that_is_slewed_is_noticed_when_it_has_come_far(clock: WatchedClock, time: Time) -> None:
     found = []
     for _ in range(6):
         time.passes(10, 10.3)
-        found.append(clock.turned_by() != 0)
+        found.append(clock.turns() != [])
     assert found == [False, False, False, True, False, False]

@@ -18,6 +18,7 @@ from modelyard.observe.cache import Cache
 from modelyard.observe.canary import Canary
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
+from modelyard.runtime.clock import WatchedClock
 from modelyard.runtime.feed import Feed
 from modelyard.runtime.metrics import Metrics
 from modelyard.runtime.queue import Backoff, Queue
@@ -68,7 +69,7 @@ class Yard:
                 decide=self._decide_and_note,
                 settings=Settings(HelperPods(image="modelyard:test")),
                 metrics=self.metrics,
-                clock=self.now,
+                clock=WatchedClock(self.now, self._seconds),
                 make_sure=self._make_sure,
             )
         )
