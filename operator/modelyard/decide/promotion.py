@@ -125,7 +125,7 @@ class Promotion:
 
     def _held(self, request: Request) -> tuple[Step, str, str] | None:
         current = self._state.current
-        if current and current.undo and current.version == request.version:
+        if current and (current.undo or self._state.rollback) and current.version == request.version:
             text = f"stage {self._stage.name!r} goes back from this version; it is taken up when that is done"
             return Step.QUEUED, VersionReason.QUEUED, text
         conflict = name_conflict(self._world, self._stage)

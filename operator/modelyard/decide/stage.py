@@ -104,9 +104,9 @@ def _pointed(current: Current | None) -> Pointed | None:
 
 
 def _bind(world: World, stage: StageSpec, state: StageState, verdicts: dict[str, Verdict]) -> StageState:
-    """Let the newest open request for the version that serves stand behind the pointer."""
+    """Let the newest open request for the version that serves stand behind the pointer, unless the stage leaves it."""
     current = state.current
-    if current is None or trial.good_revision(world, stage, state):
+    if current is None or state.rollback or trial.good_revision(world, stage, state):
         return state
     same = [r for r in state.open_requests if r.version == current.version and _same_bytes(r.version, state, verdicts)]
     newest = max(same, key=lambda r: r.place, default=None)

@@ -158,6 +158,7 @@ class Stage:
 
     def bind(self) -> None:
         """The newest request for the very version that serves stands behind it."""
+        assert not self.pending, "the stage goes back from it"
         same = [each for each in self.open if self.current and each.version == self.current[0]]
         newest = max(same, key=lambda request: request.place, default=None)
         if newest and self.current:

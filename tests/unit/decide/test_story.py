@@ -185,6 +185,24 @@ class TestRollback:
         assert cluster.live() == "3"
         assert cluster.status("Rollback", "back")["outcome"] == "Applied"
 
+    def test_the_version_it_leaves_is_taken_up_after_it_when_asked_for_anew_meanwhile(self, cluster: Cluster) -> None:
+        cluster.model(serving={"template": SERVER, "keepWarm": {"for": "0s"}})
+        promote(cluster, "1")
+        promote(cluster, "2")
+        cluster.settle(10)
+        cluster.slow = True
+        cluster.rollback("back")
+        cluster.settle()
+        cluster.annotate("2", request="again")
+        cluster.settle()
+        assert cluster.live() == "2"
+        assert cluster.request("2") == ("Queued", "Queued")
+        cluster.slow = False
+        cluster.settle(10)
+        assert cluster.live() == "2"
+        moves = [line["type"] for line in cluster.status("Model", "fraud")["transitions"]]
+        assert moves == ["Promoted", "Promoted", "RolledBack", "Promoted"]
+
     def test_cold_waits_for_pods_while_the_present_version_serves(self, cluster: Cluster) -> None:
         promote(cluster, "1", "2")
         cluster.settle(3700)
