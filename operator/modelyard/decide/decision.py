@@ -40,9 +40,11 @@ from modelyard.decide.gates.probe import Probe
 from modelyard.decide.plan import Action, Commit, Delete, Plan, Sighting
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import Cause, ModelState, StageState, Transition
+from modelyard.decide.state import Cause, ModelState, StageState, Step, Transition
 from modelyard.decide.verification import Verifications
 from modelyard.decide.world import World
+
+_COUNTING_ON_ANSWERS = frozenset({Step.FAILED, Step.REJECTED})
 
 
 def decide(seen: Snapshot, now: datetime) -> Plan:
@@ -106,7 +108,9 @@ def _decide(world: World, model: Obj) -> Plan:
             world.seen.name,
             model["metadata"]["resourceVersion"],
             status,
-            counts_on=tuple(_relied_on(world, transitions, status_is_lost=fresh and not before.stages)),
+            counts_on=tuple(
+                _relied_on(world, recovered or before, state, transitions, status_is_lost=fresh and not before.stages)
+            ),
         )
         if changed
         else None,
@@ -145,12 +149,20 @@ def _advance(
     return {name: replace(outcome, state=spent[name]) for name, outcome in outcomes.items()}, transitions
 
 
-def _relied_on(world: World, transitions: tuple[Transition, ...], *, status_is_lost: bool) -> Iterator[Sighting]:
-    """The versions that are given a stage because they ask for it, and what a lost status was taken from."""
+def _relied_on(
+    world: World, before: ModelState, state: ModelState, transitions: tuple[Transition, ...], *, status_is_lost: bool
+) -> Iterator[Sighting]:
+    """The versions that are given a stage because they ask for it, or fail at one, and what told of a lost status."""
     for moved in transitions:
         version = world.versions.get(moved.to.version) if moved.to else None
         if version and moved.type in (Cause.PROMOTED, Cause.SUCCEEDED):
             yield Sighting.of(version.obj)
+    for name, stage_state in state.stages.items():
+        known = {r.id for r in before.stages[name].requests if r.ended} if name in before.stages else set()
+        for request in stage_state.requests:
+            version = world.versions.get(request.version)
+            if version and request.ended in _COUNTING_ON_ANSWERS and request.id not in known:
+                yield Sighting.of(version.obj, with_status=True)  # the answers of an earlier attempt are in its status
     if status_is_lost:
         yield from map(Sighting.of, recovery.tellers(world))
 

@@ -30,6 +30,12 @@ class Sighting:
         version = metadata["resourceVersion"] if with_status else ""
         return cls(obj["kind"], metadata["name"], metadata["uid"], metadata.get("generation"), version)
 
+    def shows(self, present: Obj) -> bool:
+        """Whether the object of that name is still as it was seen."""
+        metadata = present["metadata"]
+        same = (metadata["uid"], metadata.get("generation")) == (self.uid, self.generation)
+        return same and self.resource_version in ("", metadata.get("resourceVersion"))
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -39,8 +45,8 @@ class Commit:
     resource_version: str
     status: Obj
     counts_on: tuple[Sighting, ...] = ()
-    """The versions that are given a stage, and what told of a lost status. Whether each is still there, as it was seen,
-    is read before: a watch that has fallen silent does not tell."""
+    """The versions that are given a stage or fail at one, and what told of a lost status. Whether each is still there,
+    as it was seen, is read before: a watch that has fallen silent does not tell."""
 
 
 @dataclass(frozen=True)

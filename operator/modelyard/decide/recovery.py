@@ -250,7 +250,23 @@ def _from_objects(world: World, state: ModelState) -> ModelState:
                 pointer, requests=full.requests, handled_rollbacks=full.handled_rollbacks, voided=full.voided
             )
         state = state.with_stage(full)
+    for stage in state.stages.values():
+        state = state.with_stage(_with_ends(world, stage))
     return state
+
+
+def _with_ends(world: World, stage: StageState) -> StageState:
+    """The stage with requests that ended since its last move: it moved for none of them, so only versions know."""
+    for request in stage.open_requests:
+        version = world.versions.get(request.version)
+        if version is None or request.source != "ModelVersion" or version.request_id != request.id:
+            continue
+        told = version.recorded_request
+        if version.has_ended and told.get("stage") == stage.name:
+            at = codec.parse_time(told["since"]) if told.get("since") else world.now
+            ended = request.end(Step(told["step"]), told.get("reason", ""), told.get("message", ""), at)
+            stage = stage.with_request(replace(ended, recorded=True))  # with the status, its outbox was lost as well
+    return stage
 
 
 def _remembered(objects: Mapping[str, Obj]) -> Iterator[StageState]:

@@ -151,9 +151,7 @@ class Executor:
         except NoSuchObjectError:
             self._world.deleted(sighting.kind, namespace, sighting.name, sighting.uid)
             return False
-        metadata = present["metadata"]
-        same = (metadata["uid"], metadata.get("generation")) == (sighting.uid, sighting.generation)
-        if same and sighting.resource_version in ("", metadata.get("resourceVersion")):
+        if sighting.shows(present):
             return True
         self._learn(namespace, sighting.uid, present)
         return False

@@ -9,7 +9,6 @@ from typing import Any
 
 from modelyard.decide.gates.results import Result
 from modelyard.decide.snapshot import Obj
-from modelyard.decide.state import ENDED
 from modelyard.observe.cache import Address, Cache
 from modelyard.observe.keys import Key
 
@@ -19,7 +18,7 @@ def doubtful(cache: Cache, key: Key) -> Iterator[Address]:
     status = (cache.holding(key).model or {}).get("status") or {}
     for stage in status.get("stages") or ():
         for request in stage.get("requests") or ():
-            if request.get("step") in ENDED:
+            if request.get("ended"):
                 continue
             version = Address("ModelVersion", key.namespace, f"{key.model}-{request.get('version')}")
             known = cache.get(version)

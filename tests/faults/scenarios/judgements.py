@@ -64,6 +64,7 @@ def _retry(story: Story) -> None:
     story.kubelet_says("quality", BAD)
     story.ask("2")
     story.reaches("2", "Failed")
+    story.waits(story.is_judged, "the Job of the first attempt is seen to have ended")  # else it may go, with its log
     story.kubelet_says("quality", ALL_WELL)
     story.annotate("2", retry="1")
 

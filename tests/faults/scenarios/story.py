@@ -161,6 +161,14 @@ class Story:
         found = self.yard.find("ModelVersion", self.name_of(version)) or {}
         return str(found.get("status", {}).get("request", {}).get("step", ""))
 
+    def is_judged(self) -> bool:
+        """Whether the Jobs of all gates have ended."""
+        jobs = self.yard.of_model("Job", self.model)
+        ended = (
+            c["type"] for job in jobs for c in job.get("status", {}).get("conditions", ()) if c["status"] == "True"
+        )
+        return len(jobs) == sum(kind in ("Complete", "Failed") for kind in ended)
+
     def chain(self) -> list[Obj]:
         """What the ledger has of the Model."""
         return chain.records(self.yard.ledger.chain(self.yard.namespace, self.model))

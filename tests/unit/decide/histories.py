@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelyard.decide import decide
-from modelyard.decide.plan import Apply, Commit, Create, Plan, ReplaceStatus, Sighting
+from modelyard.decide.plan import Apply, Commit, Create, Plan, ReplaceStatus
 from modelyard.decide.snapshot import Snapshot
 from tests.unit.decide.simulation import Cluster
 
@@ -55,7 +55,7 @@ class Laggard(Cluster):
     def _is_fresh(self, commit: Commit) -> bool:
         for counted in commit.counts_on:
             present = self.objects.get((counted.kind, counted.name))
-            if present is None or Sighting.of(present) != counted:
+            if present is None or not counted.shows(present):
                 self._answer(counted.kind, counted.name)
                 return False
         fresh = self.objects["Model", commit.name]["metadata"]["resourceVersion"] == commit.resource_version

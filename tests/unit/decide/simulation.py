@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from modelyard.decide import decide
-from modelyard.decide.plan import Apply, Create, Delete, Patch, Plan, ReplaceStatus, Sighting
+from modelyard.decide.plan import Apply, Create, Delete, Patch, Plan, ReplaceStatus
 from modelyard.decide.snapshot import HelperPods, Snapshot
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Cluster:
             known = self.objects["Model", action.name]
             assert known["metadata"]["resourceVersion"] == action.resource_version
             for seen in action.counts_on:
-                assert Sighting.of(self.objects[seen.kind, seen.name]) == seen
+                assert seen.shows(self.objects[seen.kind, seen.name])
             self._put("Model", action.name, {**known, "status": json.loads(json.dumps(action.status))})
         service = self.objects.get(("Service", "fraud-production"))
         self.pointed.append(service["spec"]["selector"]["modelyard.dev/revision"] if service else None)

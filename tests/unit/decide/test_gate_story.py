@@ -275,6 +275,11 @@ class TestRetry:
         assert cluster.live() == "3"
         assert cluster.request("1")[0] == "StandingBy"
 
+    def test_what_fails_counts_on_the_version_as_it_is(self, cluster: Cluster) -> None:
+        """An older state of it has the answers of an earlier attempt, and does not know of the next one."""
+        seen = [each for plan in cluster.plans if plan.commit for each in plan.commit.counts_on]
+        assert [(each.name, bool(each.resource_version)) for each in seen] == [("fraud-1", False), ("fraud-2", True)]
+
     def test_starts_a_gate_anew_that_hangs(self, cluster: Cluster) -> None:
         cluster.hanging = {"slices"}
         promote(cluster, "3")

@@ -185,6 +185,21 @@ class TestRollback:
         assert cluster.live() == "3"
         assert cluster.status("Rollback", "back")["outcome"] == "Applied"
 
+    def test_what_it_ended_though_it_moved_nothing_stays_ended_when_the_status_is_lost(self, cluster: Cluster) -> None:
+        cluster.model(serving={"template": SERVER, "keepWarm": {"for": "0s"}})
+        promote(cluster, "1", "2", "3")
+        cluster.settle(10)
+        cluster.broken.add("1")
+        cluster.rollback("back", to="1")
+        cluster.settle(700)
+        assert cluster.status("Rollback", "back")["outcome"] == "Refused"
+        ended = [cluster.request(version) for version in "23"]
+        assert ended == [("RolledBack", "RolledBack")] * 2
+        cluster.wipe_status("Model", "fraud")
+        cluster.settle(10)
+        assert cluster.live() == "3"
+        assert [cluster.request(version) for version in "23"] == ended
+
     def test_the_version_it_leaves_is_taken_up_after_it_when_asked_for_anew_meanwhile(self, cluster: Cluster) -> None:
         cluster.model(serving={"template": SERVER, "keepWarm": {"for": "0s"}})
         promote(cluster, "1")

@@ -15,7 +15,7 @@ FRAUD = Key("risk", "fraud")
 
 def asks(**more: Any) -> dict[str, Any]:
     """What the Model's status says of a request for version 2, in its third generation."""
-    return {"id": "uid-2/3", "version": "2", "step": "Serving", "source": "ModelVersion", **more}
+    return {"id": "uid-2/3", "version": "2", "source": "ModelVersion", **more}
 
 
 def version_2(generation: int, uid: str = "uid-2") -> Any:
@@ -38,7 +38,7 @@ def cache() -> Cache:
         pytest.param(asks(), version_2(4), [], id="it is known as it is since it withdrew"),
         pytest.param(asks(id="uid-2"), version_2(3), [], id="its id says nothing of an edit"),
         pytest.param({"version": "2"}, None, ["fraud-2"], id="its id is lost"),
-        pytest.param(asks(step="Withdrawn"), None, [], id="the request has ended"),
+        pytest.param(asks(ended="Withdrawn"), None, [], id="the request has ended"),
         pytest.param(asks(source="Model", id="uid-of-model/3"), None, [], id="the Model itself asked"),
     ],
 )
