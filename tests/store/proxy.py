@@ -131,6 +131,8 @@ class StoreProxy:
         except Hangup:
             _reset(request)
             return web.Response()
+        except ConnectionResetError:  # whoever asked has died
+            return web.Response()
 
     async def _pass_on(self, request: web.BaseRequest, content: bytes) -> StoreAnswer:
         headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in HOP_BY_HOP)
