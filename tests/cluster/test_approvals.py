@@ -120,6 +120,7 @@ def test_a_candidate_waits_with_pods_ready_until_two_others_have_approved(team: 
 
     # Bob runs what the status says, word for word.
     environment = {
+        **os.environ,  # without a home, kubectl would keep its cache in this checkout
         "PATH": f"{CLUSTER_DIR / 'bin'}:{os.environ['PATH']}",
         "KUBECONFIG": str(CLUSTER_DIR / "users" / "bob.kubeconfig"),
     }
