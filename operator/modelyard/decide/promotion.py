@@ -125,8 +125,13 @@ class Promotion:
 
     def _held(self, request: Request) -> tuple[Step, str, str] | None:
         current = self._state.current
-        if current and (current.undo or self._state.rollback) and current.version == request.version:
+        back = self._state.rollback
+        if current and (current.undo or back) and current.version == request.version:
             text = f"stage {self._stage.name!r} goes back from this version; it is taken up when that is done"
+            return Step.QUEUED, VersionReason.QUEUED, text
+        target = self._state.revision(back.target) if back else None
+        if target and target.version == request.version:
+            text = f"stage {self._stage.name!r} goes back to this version"
             return Step.QUEUED, VersionReason.QUEUED, text
         conflict = name_conflict(self._world, self._stage)
         if conflict:

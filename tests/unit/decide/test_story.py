@@ -185,6 +185,16 @@ class TestRollback:
         assert cluster.live() == "3"
         assert cluster.status("Rollback", "back")["outcome"] == "Applied"
 
+    def test_its_target_asked_for_at_the_same_moment_moves_the_stage_once(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.model(stages=[{"name": "production", "version": "1"}])
+        cluster.rollback("back")
+        cluster.settle(10)
+        assert cluster.live() == "1"
+        moves = [(line["type"], line["to"]["version"]) for line in cluster.status("Model", "fraud")["transitions"]]
+        assert moves == [("Promoted", "1"), ("Promoted", "2"), ("RolledBack", "1")]
+        assert cluster.status("Rollback", "back")["outcome"] == "Applied"
+
     def test_what_it_ended_though_it_moved_nothing_stays_ended_when_the_status_is_lost(self, cluster: Cluster) -> None:
         cluster.model(serving={"template": SERVER, "keepWarm": {"for": "0s"}})
         promote(cluster, "1", "2", "3")
