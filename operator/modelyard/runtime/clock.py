@@ -30,7 +30,7 @@ class WatchedClock:
         if abs(turned) >= TOLERATED:
             self._apart += turned
             self._turns.append(turned)
-            if turned > 0:
+            if turned > 0 or (self.set_forth_at and self.set_forth_at > now):  # by a clock that was ahead, and is right
                 self.set_forth_at = now
         return now
 

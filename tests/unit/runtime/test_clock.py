@@ -56,6 +56,13 @@ def test_each_reading_notices_and_what_is_noticed_is_told_though_it_comes_to_not
     assert clock.turns() == pytest.approx([-2700, 2700])
 
 
+def test_a_clock_that_was_a_day_ahead_postpones_nothing_by_a_day(clock: WatchedClock, time: Time) -> None:
+    time.passes(10, 10 + 86_400)
+    clock.now()
+    time.passes(10, 10 - 86_400)
+    assert clock.now() == clock.set_forth_at == time.wall
+
+
 def test_a_clock_that_is_slewed_is_noticed_when_it_has_come_far(clock: WatchedClock, time: Time) -> None:
     found = []
     for _ in range(6):
