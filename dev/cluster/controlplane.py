@@ -23,7 +23,7 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 def start(programs: dict[str, Path]) -> None:
     """Start what is not running and wait until the API server says that it is ready."""
     pki = certificates.FOLDER
-    processes.ensure("etcd", _etcd())
+    processes.ensure("etcd", _etcd(programs["etcd"]))
     processes.ensure("kube-apiserver", _api_server(programs["kube-apiserver"]))
     wait_until(
         lambda: ready(programs["kubectl"]), what="the API server", seconds=90, look_at=LOG / "kube-apiserver.log"
@@ -68,9 +68,9 @@ def wait_for_controllers(kubectl: Path) -> None:
     wait_until(lambda: succeeds(command), what="the default service account", seconds=30, look_at=log)
 
 
-def _etcd() -> list[str]:
+def _etcd(program: Path) -> list[str]:
     return [
-        "/usr/bin/etcd",
+        str(program),
         f"--data-dir={STATE / 'etcd'}",
         f"--listen-client-urls={ETCD}",
         f"--advertise-client-urls={ETCD}",

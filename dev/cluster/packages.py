@@ -1,7 +1,7 @@
 """Which Debian packages the native cluster needs, and installing the missing ones.
 
-The packages bring services of their own (etcd, containerd); those must not start, because
-ours run in another network namespace with other folders.
+The packages bring a service of their own (containerd); it must not start, because ours runs in
+another network namespace with other folders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ NEEDED = {
     "conntrack": "/usr/sbin/conntrack",
     "containerd": "/usr/bin/containerd",
     "containernetworking-plugins": "/usr/lib/cni/ptp",
-    "etcd-server": "/usr/bin/etcd",
     "iproute2": "/sbin/ip",
     "iptables": "/usr/sbin/iptables",
     "mmdebstrap": "/usr/bin/mmdebstrap",
@@ -73,6 +72,6 @@ def _no_services() -> Iterator[None]:
             POLICY.unlink()
         else:
             POLICY.write_bytes(kept)
-        # Where systemd runs, the units would otherwise come up at the next boot.
+        # Where systemd runs, the unit would otherwise come up at the next boot.
         if Path("/run/systemd/system").exists():
-            subprocess.run(["systemctl", "disable", "--quiet", "etcd", "containerd"], check=False)
+            subprocess.run(["systemctl", "disable", "--quiet", "containerd"], check=False)

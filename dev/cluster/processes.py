@@ -1,8 +1,8 @@
 """How the cluster's programs are started, recognised and stopped: one pid file each.
 
-A pid file says which command a process was started with. A process counts as ours only while
-its command line is still that one, so a pid that the machine gave to another program is never
-stopped, and a program whose flags have changed since is started anew.
+A pid file says which process it is, by pid and start time, and with which command it was started. A
+pid that the machine gave to another program since is never stopped, and a program whose flags have
+changed is started anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 10
 THRIFTY = {"GOGC": "400", "GOMEMLIMIT": "1536MiB"}
 """Memory for processor time, as Go programs know it: a sixth of the API server's goes into collecting garbage else."""
-BECOME = """printf '{"pid": %s, %s' $$ "$2" > "$1.half" && mv "$1.half" "$1" && shift 2 && exec "$@" """
+BECOME = """printf '{"pid": %s, "started": %s, %s' $$ "$(cut -d ' ' -f 22 /proc/$$/stat)" "$2" > "$1.half" \
+  && mv "$1.half" "$1" && shift 2 && exec "$@" """
 
 
 def in_namespace(command: Sequence[str]) -> list[str]:
@@ -68,10 +69,9 @@ def ensure(
 
 
 def running(name: str) -> bool:
-    """Whether the process of that pid file is alive and still that program."""
+    """Whether the process of that pid file is alive: the program, or on its way to become it."""
     recorded = _recorded(name)
-    # On its way from shell through nsenter to program, a process has the program's words at the end.
-    return bool(recorded) and _argv(recorded["pid"])[-len(recorded["argv"]) :] == recorded["argv"]
+    return bool(recorded) and _started(recorded["pid"]) == recorded["started"]
 
 
 def names() -> list[str]:
@@ -100,12 +100,16 @@ def _recorded(name: str) -> dict[str, Any]:
     return recorded
 
 
-def _argv(pid: int) -> list[str]:
-    """The command line of a living process; of a dead or zombie one, nothing."""
+def _started(pid: int) -> int | None:
+    """When a living process was started, in ticks since the machine's start; of a dead or zombie one, None.
+
+    That stays when a process becomes another program. Its command line does not: it is empty for a moment.
+    """
     try:
-        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
-        return []
+        return None
+    return None if state in "ZX" else int(fields[18])
 
 
 def _signal(pid: int, how: signal.Signals) -> None:

@@ -1,7 +1,7 @@
-"""Where the cluster's Go programs come from: built once from `dev/programs`, then cached.
+"""Where the cluster's Go programs come from: built once from the modules in `dev/programs`, then cached.
 
-The cache's key is the content of that module, so another checkout rebuilds nothing and an edit
-of it rebuilds what is needed. A build that was interrupted goes on where it stopped.
+The cache's key is a module's content, so another checkout rebuilds nothing and an edit of one
+rebuilds what is needed. A build that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -21,30 +21,37 @@ from dev.cluster.say import Trouble, note, run, step
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODULE = ROOT / "dev" / "programs"
-# In this order, because the first ones compile what the later ones share. Minutes are those of 2 cores.
-PACKAGES = {
-    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "versitygw": "github.com/versity/versitygw/cmd/versitygw",
-    "helm": "helm.sh/helm/v4/cmd/helm",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
-    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
-    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
-    "coredns": "./coredns",
+FOLDER = ROOT / "dev" / "programs"
+# Module -> program -> package. In this order, because the first ones compile what the later ones share.
+MODULES = {
+    "kubernetes": {
+        "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+        "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+        "versitygw": "github.com/versity/versitygw/cmd/versitygw",
+        "helm": "helm.sh/helm/v4/cmd/helm",
+        "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+        "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+        "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+        "coredns": "./coredns",
+    },
+    "etcd": {"etcd": "go.etcd.io/etcd/server/v3"},
 }
+PROGRAMS = tuple(program for packages in MODULES.values() for program in packages)
 CLIENTS = ("kubectl", "helm", "versitygw")  # what is needed beside a cluster that is not ours
 OLDEST_GO = (1, 26)
 
 
-def ensure(names: tuple[str, ...] = tuple(PACKAGES)) -> dict[str, Path]:
+def ensure(names: tuple[str, ...] = PROGRAMS) -> dict[str, Path]:
     """Build the named programs that are not cached yet; return where each one is."""
-    folder = CACHE / "programs" / _key()
-    missing = [name for name in names if not (folder / name).exists()]
-    if missing:
-        _build(missing, folder)
-    return {name: folder / name for name in names}
+    found: dict[str, Path] = {}
+    for module, packages in MODULES.items():
+        folder = CACHE / "programs" / _key(module)
+        wanted = [name for name in packages if name in names]
+        if missing := [name for name in wanted if not (folder / name).exists()]:
+            _build(module, missing, folder)
+        found |= {name: folder / name for name in wanted}
+    return found
 
 
 def link_clients(built: dict[str, Path]) -> None:
@@ -58,40 +65,42 @@ def link_clients(built: dict[str, Path]) -> None:
 
 
 def kubernetes_version() -> str:
-    """The version of Kubernetes that `dev/programs/go.mod` asks for, such as v1.36.3."""
-    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
+    """The version of Kubernetes that `dev/programs/kubernetes/go.mod` asks for, such as v1.36.3."""
+    file = FOLDER / "kubernetes" / "go.mod"
+    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", file.read_text(), re.MULTILINE)
     if not found:
-        raise Trouble(f"read the Kubernetes version: {MODULE / 'go.mod'}: no line `k8s.io/kubernetes v…`")
+        raise Trouble(f"read the Kubernetes version: {file}: no line `k8s.io/kubernetes v…`")
     return found[1]
 
 
-def _key() -> str:
+def _key(module: str) -> str:
     """Name the module's content."""
-    content = b"".join((MODULE / part).read_bytes() for part in ("go.mod", "go.sum", "coredns/main.go"))
-    return hashlib.sha256(content).hexdigest()[:12]
+    folder = FOLDER / module
+    files = (folder / "go.mod", folder / "go.sum", *sorted(folder.rglob("*.go")))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def _build(names: list[str], folder: Path) -> None:
-    """Compile with a build cache of our own (3 GB), dropped when everything is there."""
+def _build(module: str, names: list[str], folder: Path) -> None:
+    """Compile with a build cache of our own (3 GB for Kubernetes), dropped when everything of the module is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    compiler = go()
+    compiler, sources, packages = go(), FOLDER / module, MODULES[module]
     build_cache = CACHE / "go-build"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOCACHE": str(build_cache)}
     version = kubernetes_version()
     major, minor = version.lstrip("v").split(".")[:2]
     stamp = "k8s.io/component-base/version"
     flags = f"-s -w -X {stamp}.gitVersion={version} -X {stamp}.gitMajor={major} -X {stamp}.gitMinor={minor}"
-    note(f"  build {len(names)} programs (about 12 minutes on 2 cores, once)")
+    note(f"  build {len(names)} from dev/programs/{module} (once; all of both modules: about 13 minutes on 2 cores)")
     with step("download their sources"):
-        run([compiler, "mod", "download"], why="download the cluster's Go modules", env=environment, cwd=MODULE)
+        run([compiler, "mod", "download"], why="download the cluster's Go modules", env=environment, cwd=sources)
     for number, name in enumerate(names, 1):
         target = folder / name
         half = folder / f".{name}.{os.getpid()}"
         with step(f"build {number}/{len(names)} {name}"):
-            command = [compiler, "build", "-trimpath", "-ldflags", flags, "-o", str(half), PACKAGES[name]]
-            run(command, why=f"build {name}", env=environment, cwd=MODULE)
+            command = [compiler, "build", "-trimpath", "-ldflags", flags, "-o", str(half), packages[name]]
+            run(command, why=f"build {name}", env=environment, cwd=sources)
             half.rename(target)  # atomic, so that two checkouts may build at the same time
-    if all((folder / name).exists() for name in PACKAGES):
+    if all((folder / name).exists() for name in packages):
         shutil.rmtree(build_cache, ignore_errors=True)
 
 

@@ -42,7 +42,15 @@ def test_a_program_whose_flags_changed_is_started_anew(own_folders: Path) -> Non
 
     assert start("/bin/sleep", "2000")
     assert pid(own_folders) != first
-    assert processes._argv(first) == []  # gone, or waiting to be reaped
+    assert processes._started(first) is None
+
+
+def test_a_program_is_stopped_in_the_moment_in_which_it_becomes_what_it_is(own_folders: Path) -> None:
+    for seconds in range(1000, 1020):  # its command line is empty for some microseconds
+        assert start("/bin/sleep", str(seconds))
+        first = pid(own_folders)
+        processes.stop("program")
+        assert processes._started(first) is None
 
 
 def test_a_program_whose_configuration_changed_is_started_anew(own_folders: Path, tmp_path: Path) -> None:
@@ -70,7 +78,8 @@ def test_a_pid_that_now_belongs_to_another_program_is_left_alone(own_folders: Pa
     stranger = subprocess.Popen(["/bin/sleep", "1001"])
     try:
         own_folders.mkdir()
-        (own_folders / "program.pid").write_text(json.dumps({"pid": stranger.pid, "argv": SLEEP}))
+        before = (processes._started(stranger.pid) or 0) - 1
+        (own_folders / "program.pid").write_text(json.dumps({"pid": stranger.pid, "started": before, "argv": SLEEP}))
 
         assert not processes.running("program")
         processes.stop("program")
