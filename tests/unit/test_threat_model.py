@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from tests.kube import ROOT
+from tests.checkout import ROOT
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 MODEL = PAGE.partition("\n## Threat model\n")[2].partition("\n## ")[0]

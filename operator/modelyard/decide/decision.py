@@ -28,6 +28,7 @@ from modelyard.decide import (
     requests,
     rollback_statuses,
     serving,
+    sightings,
     stage,
     statuses,
     summary,
@@ -37,14 +38,12 @@ from modelyard.decide import (
 from modelyard.decide.gates import upkeep
 from modelyard.decide.gates.passage import Way
 from modelyard.decide.gates.probe import Probe
-from modelyard.decide.plan import Action, Commit, Delete, Plan, Sighting
+from modelyard.decide.plan import Action, Commit, Delete, Plan
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.stage import StageOutcome
-from modelyard.decide.state import Cause, ModelState, StageState, Step, Transition
+from modelyard.decide.state import ModelState, StageState, Transition
 from modelyard.decide.verification import Verifications
 from modelyard.decide.world import World
-
-_COUNTING_ON_ANSWERS = frozenset({Step.FAILED, Step.REJECTED})
 
 
 def decide(seen: Snapshot, now: datetime) -> Plan:
@@ -109,7 +108,7 @@ def _decide(world: World, model: Obj) -> Plan:
             model["metadata"]["resourceVersion"],
             status,
             counts_on=tuple(
-                _relied_on(world, recovered or before, state, transitions, status_is_lost=fresh and not before.stages)
+                sightings.of_commit(world, recovered or before, outcomes, status_is_lost=fresh and not before.stages)
             ),
         )
         if changed
@@ -147,24 +146,6 @@ def _advance(
         transitions += outcome.transitions
     spent = approvals.spend(world, {name: outcome.state for name, outcome in outcomes.items()}, verified.verdicts)
     return {name: replace(outcome, state=spent[name]) for name, outcome in outcomes.items()}, transitions
-
-
-def _relied_on(
-    world: World, before: ModelState, state: ModelState, transitions: tuple[Transition, ...], *, status_is_lost: bool
-) -> Iterator[Sighting]:
-    """The versions that are given a stage because they ask for it, or fail at one, and what told of a lost status."""
-    for moved in transitions:
-        version = world.versions.get(moved.to.version) if moved.to else None
-        if version and moved.type in (Cause.PROMOTED, Cause.SUCCEEDED):
-            yield Sighting.of(version.obj)
-    for name, stage_state in state.stages.items():
-        known = {r.id for r in before.stages[name].requests if r.ended} if name in before.stages else set()
-        for request in stage_state.requests:
-            version = world.versions.get(request.version)
-            if version and request.ended in _COUNTING_ON_ANSWERS and request.id not in known:
-                yield Sighting.of(version.obj, with_status=True)  # the answers of an earlier attempt are in its status
-    if status_is_lost:
-        yield from map(Sighting.of, recovery.tellers(world))
 
 
 def _ways(outcomes: dict[str, StageOutcome]) -> Iterator[Way]:

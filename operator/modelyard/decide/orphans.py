@@ -14,6 +14,7 @@ from modelyard.decide import approval_statuses
 from modelyard.decide.conditions import Being, Said, condition, judged
 from modelyard.decide.objections import Finding, stamp_of
 from modelyard.decide.plan import Plan, ReplaceStatus
+from modelyard.decide.rollback import is_final
 from modelyard.decide.rollback_statuses import rollback_status
 from modelyard.decide.snapshot import Obj, Snapshot
 from modelyard.decide.state import ENDED, Step
@@ -30,7 +31,7 @@ def _writes(seen: Snapshot, text: str, now: datetime) -> Iterator[ReplaceStatus 
     for obj in seen.versions.values():
         yield _unless_same("ModelVersion", obj, _version_status(Version(obj), text, now))
     for obj in seen.rollbacks:
-        if (obj.get("status") or {}).get("outcome") not in ("Applied", "Refused"):
+        if not is_final(obj):
             status = rollback_status(obj, now, "Refused", RollbackReason.MODEL_NOT_FOUND, text)
             yield _unless_same("Rollback", obj, status)
     for obj in seen.approvals:

@@ -45,8 +45,7 @@ class Commit:
     resource_version: str
     status: Obj
     counts_on: tuple[Sighting, ...] = ()
-    """The versions that are given a stage or fail at one, and what told of a lost status. Whether each is still there,
-    as it was seen, is read before: a watch that has fallen silent does not tell."""
+    """Whether each is still there, as it was seen, is read before (see `sightings`)."""
 
 
 @dataclass(frozen=True)

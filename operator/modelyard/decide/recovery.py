@@ -4,6 +4,7 @@
     the ledger                             all that happened, if one is configured
 
 The highest sequence wins. Until the ledger was read nothing is decided, so nothing moves and what serves serves on.
+What moved no pointer since is told by the versions and Rollbacks themselves: how a request ended, what was handled.
 Requests recorded in the cluster keep their places and ends. In another cluster all objects are new, and their requests
 are known by their versions: what had ended there is placed as ended here (`claimed`), so nothing that was rolled back
 comes back, whenever its manifest arrives.
@@ -15,12 +16,15 @@ from dataclasses import replace
 from typing import Any
 
 from modelyard.api import codec, names
-from modelyard.api.reasons import VersionReason
+from modelyard.api.reasons import RollbackReason, VersionReason
+from modelyard.decide import rollback
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import (
+    ROLLBACKS_KEPT,
     TRANSITIONS_KEPT,
     VOIDED_KEPT,
     Current,
+    HandledRollback,
     LedgerState,
     ModelState,
     Pointed,
@@ -251,7 +255,7 @@ def _from_objects(world: World, state: ModelState) -> ModelState:
             )
         state = state.with_stage(full)
     for stage in state.stages.values():
-        state = state.with_stage(_with_ends(world, stage))
+        state = state.with_stage(_with_rollbacks(world, _with_ends(world, stage)))
     return state
 
 
@@ -267,6 +271,35 @@ def _with_ends(world: World, stage: StageState) -> StageState:
             ended = request.end(Step(told["step"]), told.get("reason", ""), told.get("message", ""), at)
             stage = stage.with_request(replace(ended, recorded=True))  # with the status, its outbox was lost as well
     return stage
+
+
+def _with_rollbacks(world: World, stage: StageState) -> StageState:
+    """The stage with Rollbacks that were handled since its last move and moved nothing: only they themselves know."""
+    known = {handled.uid for handled in stage.handled_rollbacks}
+    told = [
+        _handled(obj)
+        for obj in world.seen.rollbacks
+        if obj["spec"]["stage"] == stage.name and rollback.is_final(obj) and obj["metadata"]["uid"] not in known
+    ]
+    handled = sorted((*stage.handled_rollbacks, *told), key=lambda each: (each.at or world.now, each.uid))
+    return replace(stage, handled_rollbacks=tuple(handled)[-ROLLBACKS_KEPT:])
+
+
+def _handled(obj: Obj) -> HandledRollback:
+    """What the status of a Rollback says of its end."""
+    status = obj["status"]
+    applied: Obj = next((c for c in status.get("conditions") or () if c["type"] == "Applied"), {})
+    at = status.get("appliedAt") or applied.get("lastTransitionTime") or obj["metadata"]["creationTimestamp"]
+    return HandledRollback(
+        uid=obj["metadata"]["uid"],
+        outcome=status["outcome"],
+        reason=applied.get("reason") or RollbackReason.PREDATES_STATE.value,
+        message=applied.get("message", ""),
+        from_version=status.get("fromVersion", ""),
+        to_version=status.get("toVersion", ""),
+        sequence=status.get("sequence", 0),
+        at=codec.parse_time(at),
+    )
 
 
 def _remembered(objects: Mapping[str, Obj]) -> Iterator[StageState]:

@@ -34,8 +34,7 @@ def accept(world: World, stage: StageSpec, state: StageState, *, fresh: bool) ->
     pending = state.rollback.uid if state.rollback else None
     for obj in sorted(world.seen.rollbacks, key=_age):
         uid = obj["metadata"]["uid"]
-        final = (obj.get("status") or {}).get("outcome") in ("Applied", "Refused")
-        if obj["spec"]["stage"] != stage.name or uid in handled or uid == pending or final:
+        if obj["spec"]["stage"] != stage.name or uid in handled or uid == pending or is_final(obj):
             continue
         if fresh or obj["metadata"]["name"] in state.recalled_rollbacks or _forgotten(state, obj):
             text = "it is older than the state recorded of this Model; create a new Rollback if it is still wanted"
@@ -43,6 +42,11 @@ def accept(world: World, stage: StageSpec, state: StageState, *, fresh: bool) ->
         else:
             state = _accept(world, stage, state, obj)
     return state
+
+
+def is_final(obj: Obj) -> bool:
+    """Whether a Rollback says itself that it was handled."""
+    return (obj.get("status") or {}).get("outcome") in ("Applied", "Refused")
 
 
 def _forgotten(state: StageState, obj: Obj) -> bool:

@@ -8,6 +8,7 @@ from modelyard.api import codec, names
 from modelyard.api.reasons import RollbackReason
 from modelyard.decide.conditions import Being, Said, condition, judged
 from modelyard.decide.plan import ReplaceStatus
+from modelyard.decide.rollback import is_final
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import HandledRollback, ModelState, PendingRollback
 from modelyard.decide.world import World
@@ -26,7 +27,7 @@ def rollback_statuses(world: World, state: ModelState) -> Iterator[ReplaceStatus
             status = _handled_status(world, obj, handled)
         elif stage is not None and stage.rollback and stage.rollback.uid == uid:
             status = _pending_status(world, obj, state, stage.rollback)
-        elif stage is None and (obj.get("status") or {}).get("outcome") not in ("Applied", "Refused"):
+        elif stage is None and not is_final(obj):
             known = ", ".join(s.name for s in world.stages)
             text = f"Model {world.seen.name!r} has no stage {obj['spec']['stage']!r}; it has: {known}"
             status = rollback_status(obj, world.now, "Refused", RollbackReason.STAGE_UNKNOWN, text)
@@ -44,7 +45,7 @@ def _handled_status(world: World, obj: Obj, handled: HandledRollback) -> dict[st
         "appliedAt": codec.format_time(handled.at) if handled.at and handled.outcome == "Applied" else "",
         "by": (obj["metadata"].get("annotations") or {}).get(names.ANNOTATION_REQUESTED_BY, ""),
     }
-    return rollback_status(obj, world.now, handled.outcome, RollbackReason(handled.reason), handled.message, extra)
+    return rollback_status(obj, world.now, handled.outcome, handled.reason, handled.message, extra)
 
 
 def _pending_status(world: World, obj: Obj, state: ModelState, pending: PendingRollback) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def rollback_status(
     obj: Obj,
     now: datetime,
     outcome: str,
-    reason: RollbackReason,
+    reason: str,
     message: str,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def rollback_status(
     return {key: value for key, value in found.items() if value not in ("", None, 0)}
 
 
-def _being(outcome: str, reason: RollbackReason) -> Being:
+def _being(outcome: str, reason: str) -> Being:
     if outcome == "Refused":
         return Being.WAITING if reason in _MOOT else Being.STUCK
     return Being.IN_ORDER if outcome == "Applied" else Being.MOVING

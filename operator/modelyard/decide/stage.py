@@ -38,6 +38,8 @@ class StageOutcome:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     ways: Mapping[str, tuple[Way, ...]] = field(default_factory=dict)
     """By version: what its gates are to do and to have on record."""
+    given_up: frozenset[str] = frozenset()
+    """Revisions that were not going to start."""
     look_again_at: datetime | None = None
 
 
@@ -52,11 +54,13 @@ def advance(
     """Decide one stage. `states`: of every stage. `fresh`: nothing was recorded of this Model before."""
     state, history = _switched_by_hand(world, stage, states[stage.name])
     state = rollback.accept(world, stage, state, fresh=fresh)
+    given_up: frozenset[str] = frozenset()
     while True:
         state = _bind(world, stage, state, verdicts)
         state = trial.conclude(world, stage, _effective(world, stage, state))
         promotion = Promotion(world, stage, {**states, stage.name: state}, verdicts)
         found = _targets(world, stage, state, promotion)
+        given_up |= targets.hashes(target for target in found if target.progress.failed)
         following, transition = _step(world, stage, state, promotion, found)
         if transition:
             history = (*history, transition)
@@ -69,7 +73,7 @@ def advance(
     moments = [target.progress.look_again_at for target in found]
     moments += [way.look_again_at for of_version in ways.values() for way in of_version]
     moments += _moments(world, stage, state)
-    return StageOutcome(stage, state, history, found, promotion.standings, ways, _earliest(moments))
+    return StageOutcome(stage, state, history, found, promotion.standings, ways, given_up, _earliest(moments))
 
 
 def _ways(

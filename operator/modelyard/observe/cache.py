@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from modelyard.decide.rollback import is_final
 from modelyard.decide.snapshot import Obj
 from modelyard.observe.keys import Key, key_of, version_named
 from modelyard.observe.slots import Slots, is_running_verification
@@ -186,7 +187,7 @@ class Cache:
                 if (obj.get("status") or {}).get("gates"):
                     holding.judged[_digest(obj)][address.name] = None
             case "Rollback":
-                _keep(holding.open_rollbacks, address.name, not is_answered(obj))
+                _keep(holding.open_rollbacks, address.name, not is_final(obj))
             case "Approval":
                 holding.approvals[version_named(obj)][address.name] = None
             case "Job":
@@ -214,11 +215,6 @@ class Cache:
         if holding.is_empty:
             del self._holdings[key]
         return (key,)
-
-
-def is_answered(rollback: Obj) -> bool:
-    """Whether a Rollback's outcome is final."""
-    return (rollback.get("status") or {}).get("outcome") in ("Applied", "Refused")
 
 
 def _digest(version: Obj) -> str:

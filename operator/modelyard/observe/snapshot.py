@@ -100,7 +100,7 @@ def _judged_anew(holding: Holding) -> set[str]:
 
 def _rollbacks(holding: Holding) -> Iterator[Obj]:
     rollbacks = holding.objects["Rollback"]
-    if holding.show_all:
+    if holding.show_all or _is_ahead_of_status(holding.model):
         yield from rollbacks.values()
         return
     for name in sorted(holding.open_rollbacks | {name for kind, name in holding.changed if kind == "Rollback"}):

@@ -147,7 +147,7 @@ class Operator:
             wake=self._queue.add,
             fence=self._leave_unless_leading,
             metrics=metrics,
-            clock=_now,
+            clock=self._clock,
         )
         if signer:
             fence = self._leave_unless_leading

@@ -16,7 +16,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -35,6 +34,7 @@ from modelyard.ledger.signing import Signer
 from modelyard.ledger.writing import Appended, append
 from modelyard.observe.cache import Cache
 from modelyard.observe.keys import Key
+from modelyard.runtime.clock import WatchedClock
 from modelyard.runtime.logs import fields
 from modelyard.runtime.metrics import Metrics
 from modelyard.runtime.queue import Backoff, Queue
@@ -100,7 +100,7 @@ class Recorder:
         wake: Callable[[Key], None],
         fence: Callable[[], None],
         metrics: Metrics,
-        clock: Callable[[], datetime],
+        clock: WatchedClock,
         threads: Executor | None = None,
     ) -> None:
         self._place = place
@@ -178,7 +178,7 @@ class Recorder:
     async def _append(self, key: Key, known: _Progress) -> bool:
         """Append what may be appended; whether the Model is gone, so that this was all."""
         gone = _is_gone(self._cache.holding(key).model, known)
-        items, again_at = outbox.ready(known.status, self._clock())
+        items, again_at = outbox.ready(known.status, self._clock.now(), self._clock.set_forth_at)
         if gone:
             items = _items(known.status)
         new = [item for item in items if item["ordinal"] not in known.appended]
@@ -186,7 +186,7 @@ class Recorder:
         if gone and known.status.get("ledger"):
             entries.append(self._farewell(known))
         if again_at is not None and not gone:
-            self._queue.add_later(key, (again_at - self._clock()).total_seconds())
+            self._queue.add_later(key, (again_at - self._clock.now()).total_seconds())
         if entries or (known.is_due and not known.waiting):
             self._fence()
             chain = self._chain(key, known)
@@ -268,7 +268,7 @@ class Recorder:
     def _farewell(self, known: _Progress) -> dict[str, Any]:
         """The Model is gone: the last record of it."""
         entry = Entry(
-            RecordType.DELETED.value, self._clock(), known.uid, self._operator, message="the Model was deleted"
+            RecordType.DELETED.value, self._clock.now(), known.uid, self._operator, message="the Model was deleted"
         )
         found: dict[str, Any] = codec.dump(entry)
         return found

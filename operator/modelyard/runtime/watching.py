@@ -24,6 +24,9 @@ RENEWED_EVERY = 30
 changes something is heard at least as often."""
 SILENT_AFTER = 40.0
 """Seconds without a byte after which a watch is taken for dead and asked for again from where it was."""
+ENDED_WITHIN = 12.0
+"""Seconds that kopf has to end once all is cleaned up; it gives each task five. After twice that it kills the process,
+and nobody would learn why."""
 
 _LOGIN_AFRESH = timedelta(minutes=30)
 """A ServiceAccount's token is valid for an hour; the kubelet replaces it at 80% of that."""
@@ -88,21 +91,42 @@ async def run_watches(
     stop: asyncio.Event,
     cleanup: Callable[[], Awaitable[None]],
 ) -> None:
-    """Watch until a signal, or until `stop`; `cleanup` runs when the watches have ended."""
+    """Watch until a signal, or until `stop`; `cleanup` runs when the watches have ended.
+
+    RuntimeError when kopf does not end after that: a watch that waits for a connection does not hear that it is over,
+    and when credentials are asked for again in that moment, nobody is left to answer.
+    """
+    cleaned_up = asyncio.Event()
 
     @kopf.on.cleanup(registry=registry)
     async def clean_up(**_: Any) -> None:
         await cleanup()
+        cleaned_up.set()
 
     kopf.on.login(registry=registry)(login)
-    await kopf.operator(
-        registry=registry,
-        settings=settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        stop_flag=stop,
+    watching = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            settings=settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+        )
     )
+    over = asyncio.create_task(cleaned_up.wait())
+    try:
+        await asyncio.wait({watching, over}, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait({watching}, timeout=ENDED_WITHIN)
+        if not ended:
+            raise RuntimeError(
+                f"the watches did not end within {ENDED_WITHIN:g} s after all was cleaned up, so they are left behind; "
+                "whatever made them end is in the log before this, and starting again is safe"
+            )
+        await watching
+    finally:
+        over.cancel()
+        watching.cancel()
 
 
 def _matcher(group: str, plural: str) -> Callable[[Any], bool]:

@@ -79,18 +79,22 @@ class Ledger:
             self._reason, self._problem = error.reason, str(error)
 
     def drain(self, model: dict[str, Any] | None, now: datetime) -> None:
-        """Append what may be appended."""
+        """Append what may be appended and is not yet."""
         status = (model or {}).get("status") or {}
         items, _ = outbox.ready(status, now)
         known = status.get("ledger") or {}
-        if self.stopped or not (items or (known.get("number") and not self._compared)):
+        self._appended = {i["ordinal"]: self._appended[i["ordinal"]] for i in items if i["ordinal"] in self._appended}
+        new = [item for item in items if item["ordinal"] not in self._appended]
+        if self.stopped or not (new or (known.get("number") and not self._compared)):
             return
-        head = Head(known["number"], known["sha256"]) if known["number"] else START
+        last = max(self._appended.values(), default=(known["number"], known["sha256"]) if known["number"] else None)
         chain = replace(FRAUD, cluster=known.get("chain") or self._cluster)
         with self._problems():
-            done = append(self.place, chain, [item["entry"] for item in items], head, self._cluster)
+            done = append(
+                self.place, chain, [item["entry"] for item in new], Head(*last) if last else START, self._cluster
+            )
             self._compared = True
-            self._appended = {i["ordinal"]: (h.number, h.sha256) for i, h in zip(items, done.heads, strict=True)}
+            self._appended |= {i["ordinal"]: (h.number, h.sha256) for i, h in zip(new, done.heads, strict=True)}
             if done.foreign:
                 self.recall()
 

@@ -297,13 +297,17 @@ class Cluster:
             if ("Pod", name) not in self.objects:
                 self._put("Pod", name, self._pod(name, deployment))
             self._ripen(name, deployment)
-        for (kind, name), deployment in self.objects.items():
+        for (kind, _), deployment in self.objects.items():
             if kind == "Deployment":
                 pods = [p for n, p in wanted.items() if p is deployment for p in [self.objects["Pod", n]]]
                 ready = sum(1 for pod in pods if _is_ready(pod))
                 generation = deployment["metadata"]["generation"]
-                deployment["status"] = {"observedGeneration": generation, "readyReplicas": ready}
-                assert name
+                self._report(deployment, {"observedGeneration": generation, "readyReplicas": ready})
+
+    def _report(self, obj: dict[str, Any], status: dict[str, Any]) -> None:
+        if obj.get("status") != status:
+            obj["status"] = status
+            self._put(obj["kind"], obj["metadata"]["name"], obj)
 
     def _pod(self, name: str, deployment: dict[str, Any]) -> dict[str, Any]:
         labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -322,7 +326,8 @@ class Cluster:
     def _ripen(self, name: str, deployment: dict[str, Any]) -> None:
         version = deployment["metadata"]["labels"]["modelyard.dev/version"]
         if not self.slow and version not in self.broken:
-            self.objects["Pod", name]["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+            pod = self.objects["Pod", name]
+            self._report(pod, {**pod["status"], "conditions": [{"type": "Ready", "status": "True"}]})
 
     def _route(self) -> None:
         for (kind, name), service in list(self.objects.items()):

@@ -228,17 +228,21 @@ class History(RuleBasedStateMachine):
         fresh = not ((seen.model or {}).get("status") or {}).get("stages")
         for name, stage in self.stages.items():
             shown = next(each for each in status["stages"] if each["name"] == name)
-            backs = [_back(obj) for obj in sorted(seen.rollbacks, key=_age) if obj["spec"]["stage"] == name]
-            for version in stage.look(self._wishes(name, seen), backs, fresh=fresh, told=_highest_told(seen, name)):
-                self.void[name, version] = self.cluster.now.isoformat()
+            self._look(name, stage, seen, fresh=fresh)
             self._fail(name, stage, shown, seen)
             if stage.trial and stage.current in _good(shown):  # and moves on in the same decision
                 self._passed(stage)
-            for line in status.get("transitions", []):
-                if line["stage"] == name and line["type"] in MOVES and line["sequence"] > stage.sequence:
-                    self._move(name, stage, line, seen)
+            if _is_bound(stage, shown):  # and moves on in the same decision
+                stage.bind()
+            for line in _moves(name, stage, status):
+                self._move(name, stage, line, seen)
             self._settle(stage, shown)
             self._compare(name, stage, shown)
+
+    def _look(self, name: str, stage: Stage, seen: Snapshot, *, fresh: bool) -> None:
+        backs = [_back(obj) for obj in sorted(seen.rollbacks, key=_age) if obj["spec"]["stage"] == name]
+        for version in stage.look(self._wishes(name, seen), backs, fresh=fresh, told=_highest_told(seen, name)):
+            self.void[name, version] = self.cluster.now.isoformat()
 
     def _wishes(self, name: str, seen: Snapshot) -> list[Wish]:
         line = next((each.get("version", "") for each in _stages(seen) if each["name"] == name), "")
@@ -342,11 +346,15 @@ class History(RuleBasedStateMachine):
         assert (stage.pending.uid if stage.pending else None) == shown.get("rollback", {}).get("uid")
 
     def _recovered(self, seen: Snapshot, status: dict[str, Any]) -> None:
-        """The status was lost and is there again: pointers and ends are as they were; what else is known, is known."""
+        """The status was lost and is there again: pointers and ends are as they were, or have moved on by now."""
         alone, self.lost = self.lost == "Model", ""
         for name, stage in self.stages.items():
             shown = next(each for each in status["stages"] if each["name"] == name)
             current = shown.get("current", {})
+            if moves := _moves(name, stage, status):
+                self._look(name, stage, seen, fresh=True)
+                for line in moves:
+                    self._move(name, stage, line, seen)
             assert (current.get("version"), current.get("revision")) == (stage.current or (None, None))
             assert shown.get("sequence", 0) == stage.sequence
             wished = {wish.key for wish in self._wishes(name, seen)}
@@ -356,9 +364,10 @@ class History(RuleBasedStateMachine):
                     assert (request.key in opened) == (not request.ended), f"{name}: {request}"
             backs = [obj["metadata"]["uid"] for obj in seen.rollbacks if obj["spec"]["stage"] == name]
             again = self.stages[name] = _read(shown, self.lines, backs)
-            if alone:  # the versions themselves have it on record how their requests ended
+            if alone:  # versions have it on record how their requests ended; nobody has, of those of the Model's line
                 known = {request.key for request in again.requests}
-                again.requests += [each for each in stage.requests if each.ended and each.key not in known]
+                ended = (each for each in stage.requests if each.ended and not each.key.startswith("line/"))
+                again.requests += [each for each in ended if each.key not in known]
 
     def _owed(self) -> None:
         """Everything has come to rest, and nothing more is going to happen by itself."""
@@ -402,6 +411,20 @@ def _request_key(shown: dict[str, Any], line: int) -> str:
     if shown["source"] == "Model":
         return f"line/{line}"
     return shown["id"] if shown["id"].count("/") == 2 else f"{shown['id']}/"
+
+
+def _is_bound(stage: Stage, shown: dict[str, Any]) -> bool:
+    """Whether a new request for the very version that serves stands behind it by now."""
+    behind = [_find(stage, each) for each in shown.get("requests", ()) if each.get("served")]
+    new = [request for request in behind if request and not request.served and not request.ended]
+    return stage.current is not None and any(request.version == stage.current[0] for request in new)
+
+
+def _moves(name: str, stage: Stage, status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of the Model's history that are new to the reference."""
+    lines: list[dict[str, Any]] = status.get("transitions", [])
+    moves = (line for line in lines if line["stage"] == name and line["type"] in MOVES)
+    return [line for line in moves if line["sequence"] > stage.sequence]
 
 
 def _read(shown: dict[str, Any], line: int, backs: list[str]) -> Stage:

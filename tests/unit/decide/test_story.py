@@ -185,6 +185,25 @@ class TestRollback:
         assert cluster.live() == "3"
         assert cluster.status("Rollback", "back")["outcome"] == "Applied"
 
+    def test_refused_it_never_acts_though_its_status_is_lost_after_the_one_of_the_model(self, cluster: Cluster) -> None:
+        cluster.model(serving={"template": SERVER, "keepWarm": {"for": "0s"}})
+        promote(cluster, "1", "2")
+        cluster.settle(10)
+        cluster.broken.add("1")
+        cluster.rollback("back")
+        cluster.settle(700)
+        refused = cluster.status("Rollback", "back")
+        assert refused["conditions"][0]["reason"] == "TargetFailed"
+        cluster.wipe_status("Model", "fraud")
+        cluster.settle(10)
+        cluster.broken.clear()
+        cluster.wipe_status("Rollback", "back")
+        cluster.settle(10)
+        assert cluster.live() == "2"
+        again = cluster.status("Rollback", "back")
+        assert [again[part] for part in ("outcome", "fromVersion")] == ["Refused", "2"]
+        assert again["conditions"][0]["message"] == refused["conditions"][0]["message"]
+
     def test_its_target_asked_for_at_the_same_moment_moves_the_stage_once(self, cluster: Cluster) -> None:
         promote(cluster, "1", "2")
         cluster.model(stages=[{"name": "production", "version": "1"}])
@@ -588,6 +607,17 @@ class TestWhatIsReadBeforeTheCommit:
         cluster.settle(10)
         assert cluster.live() == "1"
         assert self.counted(cluster) == [(self.sighting(cluster, "ModelVersion", "fraud-1"),)]
+
+    def test_a_deployment_that_is_given_up(self, cluster: Cluster) -> None:
+        cluster.broken.add("1")
+        promote(cluster, "1")
+        (name,) = (name for kind, name in cluster.objects if kind == "Deployment")
+        seen = Sighting.of(cluster.objects["Deployment", name], with_status=True)
+        cluster.settle(700)
+        assert cluster.request("1") == ("Failed", "ProgressDeadlineExceeded")
+        (counted,) = self.counted(cluster)
+        assert [each.kind for each in counted] == ["ModelVersion", "Deployment"]
+        assert counted[1] == seen
 
     def test_what_a_lost_status_is_taken_from(self, cluster: Cluster) -> None:
         """Else a Model that was declared anew would go on where the deleted one was, of which nothing is left."""

@@ -152,6 +152,15 @@ def test_answered_rollbacks_are_shown_once_after_they_changed(world: World) -> N
     assert [each["metadata"]["name"] for each in world.look().rollbacks] == ["open"]
 
 
+def test_answered_rollbacks_are_shown_when_the_status_was_lost(world: World) -> None:
+    world.cache.put(rollback("applied", outcome="Applied"))
+    world.look()
+    lost = model(rv=71)
+    del lost["status"]
+    world.cache.put(lost)
+    assert [each["metadata"]["name"] for each in world.look().rollbacks] == ["applied"]
+
+
 def test_approvals_are_shown_with_the_versions_that_they_judge(world: World) -> None:
     for number in ("3", "98"):
         world.cache.put(approval(f"yes-{number}", number))

@@ -15,6 +15,7 @@ from modelyard.ledger.records import Record
 from modelyard.observe.cache import Cache
 from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
+from modelyard.runtime.clock import WatchedClock
 from modelyard.runtime.metrics import Metrics
 from modelyard.runtime.recorder import LONGEST_PAUSE, Recorder
 from tests.unit.ledger.places import MemoryPlace
@@ -48,6 +49,7 @@ class Desk:
         self.metrics = Metrics()
         self.woken: list[float] = []
         self.fenced = 0
+        self.clock_is_wrong_by = timedelta()
         self._version = 0
         self.recorder = self.started()
 
@@ -56,7 +58,7 @@ class Desk:
         self.recorder = Recorder(
             self.place, self.cluster, recover_from=self.recover_from, cache=self.cache,
             wake=lambda key: self.woken.append(self._seconds()), fence=self._fence, metrics=self.metrics,
-            clock=self.now, threads=Inline(),
+            clock=WatchedClock(self.now, self._seconds), threads=Inline(),
         )  # fmt: skip
         return self.recorder
 
@@ -113,7 +115,7 @@ class Desk:
         return seen.reason, seen.problem
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self._seconds())
+        return START + timedelta(seconds=self._seconds()) + self.clock_is_wrong_by
 
     def _fence(self) -> None:
         self.fenced += 1
@@ -228,6 +230,25 @@ def test_a_move_is_held_until_its_traffic_followed() -> None:
         assert desk.appended == [3]
 
     desk(scenario)
+
+
+def test_it_is_held_no_less_when_the_clock_is_set_right_meanwhile() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.clock_is_wrong_by = -timedelta(minutes=50)
+        await desk.work_for(1)
+        move = item(1, type="Succeeded", at=desk.now().isoformat(), stage="production", sequence=1)
+        desk.see(move)
+        await desk.work_for(1)
+        desk.clock_is_wrong_by = timedelta()
+        desk.see(move)
+        await desk.work_for(50)
+        assert desk.appended == []
+        desk.see({**move, "entry": {**move["entry"], "effectiveAt": desk.now().isoformat()}})
+        await desk.work_for(1)
+        assert desk.appended == [1]
+
+    (told,) = desk(scenario).records
+    assert told.effective_at
 
 
 def test_a_model_that_is_deleted() -> None:
