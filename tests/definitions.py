@@ -8,7 +8,8 @@ import uuid
 
 from modelyard.api.names import GROUP
 from modelyard.kube.kinds import CUSTOM
-from tests.kube import ROOT, Kube
+from tests.checkout import ROOT
+from tests.kube import Kube
 
 
 def new_group() -> str:

@@ -1,33 +1,32 @@
-"""A cluster as tests see it: a thin wrapper over `kubectl`, plain dicts in and out.
+"""A cluster as tests see it: the verbs of `kubectl`, plain dicts in and out.
 
-Used by every test that needs a real API server. It goes through kubectl because that is what users have: strict
-field validation, printer columns and error texts are then the ones they see. It never falls back to the user's
-own kubeconfig or current context (`find_kubeconfig`), and it never sleeps: waiting is a watch with a `Timeout`
-that names what was waited for, and a wait that fails shows the object as last seen and its Events.
+Used by every test that needs a real API server. What users read comes from kubectl: printer columns, what is said of a
+manifest's text, and why a command failed, so what the API server refuses is asked again through it. What succeeds, and
+dry runs, of which only the API server's reason counts, are the same without and cheaper (`resources`). It never falls
+back to the user's own kubeconfig or current context (`find_kubeconfig`), and it never sleeps: waiting is a watch with a
+`Timeout` that names what was waited for, and a wait that fails shows the object as last seen and its Events.
 """
 
 import json
 import os
-import selectors
 import subprocess
 import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-Obj = dict[str, Any]
+from tests.checkout import CLUSTER_DIR, find_kubeconfig
+from tests.connections import Obj, impersonating
+from tests.resources import NotServedError, Place, Resources, served_to
+
 Manifest = Mapping[str, Any] | str | Path
-
-ROOT = Path(__file__).resolve().parent.parent
-CLUSTER_DIR = ROOT / ".cluster"
-
 
 BRIEF = {"GOGC": "off"}
 """For kubectl, which ends before collecting garbage pays: a fifth of its processor time."""
@@ -61,15 +60,6 @@ PODS_READY = Timeout("pods are ready", 120)
 OBJECT_GONE = Timeout("an object is deleted", 60)
 
 
-def find_kubeconfig() -> Path:
-    """The cluster tests may use: MODELYARD_KUBECONFIG, else what `make cluster` left; never anything else."""
-    explicit = os.environ.get("MODELYARD_KUBECONFIG")
-    path = Path(explicit) if explicit else CLUSTER_DIR / "kubeconfig"
-    if not path.is_file():
-        raise FileNotFoundError(f"no cluster for the tests: {path} does not exist; run `make cluster` first")
-    return path
-
-
 def find_kubectl() -> str:
     """The kubectl that fits the cluster, else the one on the PATH."""
     ours = CLUSTER_DIR / "bin" / "kubectl"
@@ -78,7 +68,7 @@ def find_kubectl() -> str:
 
 @dataclass(frozen=True)
 class Kube:
-    """kubectl bound to one cluster, namespace and user."""
+    """One cluster, seen by one user in one namespace."""
 
     kubeconfig: Path
     kubectl: str = "kubectl"
@@ -134,23 +124,54 @@ class Kube:
             raise KubectlError(arguments, done.stderr.strip() or done.stdout.strip())
         return done.stdout
 
+    @property
+    def _served(self) -> Resources:
+        try:
+            return served_to(self.kubeconfig, self.kubeconfig.stat().st_mtime_ns)
+        except OSError as error:
+            raise NotServedError from error
+
+    def _at(self, kind: str) -> Place:
+        headers = impersonating(self.user, self.groups) if self.user else ()
+        return Place(self._served.named(kind), self.namespace, headers)
+
+    def _of(self, manifest: Manifest) -> tuple[Place, Mapping[str, Any]]:
+        """Where one object belongs. What texts and files mean is for kubectl to say."""
+        if isinstance(manifest, str | Path) or not {"apiVersion", "kind", "metadata"} <= manifest.keys():
+            raise NotServedError
+        namespace = manifest["metadata"].get("namespace", self.namespace)
+        if self.namespace not in (None, namespace):
+            raise NotServedError
+        return self.within(namespace)._at(f"{manifest['apiVersion']}/{manifest['kind']}"), manifest
+
     # Reading
 
     def get(self, kind: str, name: str) -> Obj:
         """One object; KubectlError when there is none."""
-        found: Obj = json.loads(self.run("get", kind, name, "--output=json"))
-        return found
+        try:
+            return self._served.get(self._at(kind), name)
+        except NotServedError:
+            found: Obj = json.loads(self.run("get", kind, name, "--output=json"))
+            return found
 
     def find(self, kind: str, name: str) -> Obj | None:
         """One object, or None when there is none."""
-        text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
-        return json.loads(text) if text.strip() else None
+        try:
+            return self._served.get(self._at(kind), name)
+        except NotServedError as error:
+            if error.reason == "NotFound":
+                return None
+            text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
+            return json.loads(text) if text.strip() else None
 
     def items(self, kind: str, selector: str = "", fields: str = "") -> list[Obj]:
         """The objects of a kind in the namespace, by label and field selector."""
-        text = self.run("get", kind, "--output=json", f"--selector={selector}", f"--field-selector={fields}")
-        items: list[Obj] = json.loads(text)["items"]
-        return items
+        try:
+            return self._served.items(self._at(kind), selector, fields)
+        except NotServedError:
+            text = self.run("get", kind, "--output=json", f"--selector={selector}", f"--field-selector={fields}")
+            items: list[Obj] = json.loads(text)["items"]
+            return items
 
     def events(self, name: str) -> list[Obj]:
         """The Events about the objects of that name, oldest first."""
@@ -170,6 +191,8 @@ class Kube:
         self, manifest: Manifest, *, manager: str = "tests", force: bool = False, subresource: str = ""
     ) -> list[Obj]:
         """Server-side apply of one manifest, a YAML text or a file; the objects as the server has them now."""
+        with suppress(NotServedError):
+            return [self._served.apply(*self._of(manifest), manager=manager, force=force, subresource=subresource)]
         options = [f"--field-manager={manager}"]
         options += ["--force-conflicts"] if force else []
         options += [f"--subresource={subresource}"] if subresource else []
@@ -177,6 +200,8 @@ class Kube:
 
     def create(self, manifest: Manifest) -> list[Obj]:
         """Create; KubectlError when the object exists or is refused."""
+        with suppress(NotServedError):
+            return [self._served.create(*self._of(manifest))]
         return self._write(manifest, "create")
 
     def replace(self, manifest: Manifest, *, subresource: str = "") -> list[Obj]:
@@ -193,6 +218,8 @@ class Kube:
 
     def patch(self, kind: str, name: str, body: object, *, type: str = "merge", subresource: str = "") -> Obj:
         """Patch an object (`merge`, `json` or `strategic`)."""
+        with suppress(NotServedError):
+            return self._served.patch(self._at(kind), name, body, type=type, subresource=subresource)
         options = [f"--subresource={subresource}"] if subresource else []
         text = self.run("patch", kind, name, f"--type={type}", f"--patch={json.dumps(body)}", *options, "-o", "json")
         patched: Obj = json.loads(text)
@@ -200,23 +227,28 @@ class Kube:
 
     def delete(self, kind: str, *names: str, wait: bool = True) -> None:
         """Delete objects if they exist, and wait until they are gone unless told otherwise."""
+        with suppress(NotServedError):
+            self._served.delete(self._at(kind), names, OBJECT_GONE.budget if wait else 0)
+            return
         timeout = f"--timeout={OBJECT_GONE.budget:.0f}s"
         self.run("delete", kind, *names, "--ignore-not-found", f"--wait={str(wait).lower()}", timeout)
 
-    def refusal(self, manifest: Manifest) -> str:
+    def refusal(self, manifest: Mapping[str, Any]) -> str:
         """Why the API server does not create this manifest; fails when it would. Nothing is stored."""
-        return self._refusal("create", manifest, "--dry-run=server")
+        return self._refusal(manifest, replacing=False)
 
-    def refusal_of_replacing(self, manifest: Manifest) -> str:
+    def refusal_of_replacing(self, manifest: Mapping[str, Any]) -> str:
         """Why the API server does not accept this as the new content of an existing object. Nothing is stored."""
-        return self._refusal("replace", manifest, "--dry-run=server")
+        return self._refusal(manifest, replacing=True)
 
-    def _refusal(self, verb: str, manifest: Manifest, *options: str) -> str:
+    def _refusal(self, manifest: Mapping[str, Any], *, replacing: bool) -> str:
         try:
-            self.run(verb, "--filename=-", *options, stdin=_text(manifest))
-        except KubectlError as error:
+            self._served.dry_run(*self._of(manifest), replacing=replacing)
+        except NotServedError as error:
+            if not error.message:
+                raise
             return error.message
-        raise AssertionError(f"kubectl {verb}: expected a refusal, and it was accepted:\n{_text(manifest)}")
+        raise AssertionError(f"expected a refusal, and it was accepted:\n{_text(manifest)}")
 
     # Waiting
 
@@ -257,27 +289,17 @@ class Kube:
     def _watch(self, kind: str, name: str, timeout: Timeout) -> Iterator[Iterator[Obj | None]]:
         """The states of one object (None: deleted) as they come, until the time is up."""
         deadline = time.monotonic() + timeout.budget
-        arguments = ("get", kind, f"--field-selector=metadata.name={name}", "--output=json", "--watch")
-        process: subprocess.Popen[bytes] | None = None
 
-        def sightings() -> Iterator[Obj | None]:
-            nonlocal process
-            while time.monotonic() < deadline:  # a watch that the server ends is simply opened again
-                process = subprocess.Popen(
-                    self.command(*arguments, "--output-watch-events"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-                )
-                for event in _read_documents(process, deadline):
-                    yield None if event["type"] == "DELETED" else event["object"]
-                if process.poll() not in (None, 0):
-                    assert process.stderr is not None
-                    raise KubectlError(arguments, process.stderr.read().decode().strip())
-                _end(process)
+        def sightings() -> Generator[Obj | None]:
+            while (left := deadline - time.monotonic()) > 0:  # a watch that the server ends is simply opened again
+                yield from self._served.watch(self._at(kind), name, left)
 
         try:
-            yield sightings()
-        finally:
-            if process is not None:
-                _end(process)
+            with closing(sightings()) as seen:
+                yield seen
+        except NotServedError:
+            self.run("get", kind)
+            raise
 
     def _what_was_seen(self, kind: str, name: str, timeout: Timeout, what: str, last: Obj | None) -> str:
         lines = [f"{kind} {self.namespace}/{name}: {what or timeout.name}: not seen within {timeout.budget:g}s"]
@@ -320,34 +342,3 @@ def _documents(text: str) -> Iterator[Obj]:
         document, end = decoder.raw_decode(rest)
         yield document
         rest = rest[end:].lstrip()
-
-
-def _read_documents(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[Obj]:
-    """The JSON objects a process prints, as they come, until it ends or the time is up."""
-    assert process.stdout is not None
-    decoder = json.JSONDecoder()
-    pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while (left := deadline - time.monotonic()) > 0 and selector.select(left):
-            chunk = os.read(process.stdout.fileno(), 1 << 16)
-            if not chunk:
-                process.wait(timeout=5)
-                return
-            pending += chunk
-            if not pending.rstrip().endswith(b"}"):
-                continue  # an object still under way; a character may be cut in two as well
-            text = pending.decode().lstrip()  # the line feed after an object may come with the next one
-            while text:
-                try:
-                    document, end = decoder.raw_decode(text)
-                except json.JSONDecodeError:
-                    break  # a nested object happened to end here
-                yield document
-                text = text[end:].lstrip()
-            pending = text.encode()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.communicate()

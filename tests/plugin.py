@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.api_runtime.group import VARIABLE
-from tests.kube import ROOT, Kube
+from tests.checkout import ROOT
+from tests.kube import Kube
 
 _SCRIPT = """#!{python}
 import sys

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.kube import CLUSTER_DIR, ROOT
+from tests.checkout import CLUSTER_DIR, ROOT
 
 UNPROTECTED = {"modelyard.dev/unprotected": ""}
 """What `make install-dev` leaves out of the admission policies: where a test plays the operator or breaks its world."""

@@ -1,7 +1,7 @@
 """The CRDs on a real API server, in an API group of the tests' own.
 
 What the tests write stays as it is: no operator sees this group. The cluster is the one of
-`tests.kube.find_kubeconfig`, never the user's current context.
+`tests.checkout.find_kubeconfig`, never the user's current context.
 """
 
 from collections.abc import Iterator

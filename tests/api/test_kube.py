@@ -8,7 +8,8 @@ import pytest
 
 from tests.api.conftest import Registry
 from tests.api.manifests import Obj, full
-from tests.kube import API_SETTLES, KubectlError, Timeout, condition, find_kubeconfig, has_condition
+from tests.checkout import find_kubeconfig
+from tests.kube import API_SETTLES, KubectlError, Timeout, condition, has_condition
 
 pytestmark = pytest.mark.api
 
@@ -88,6 +89,18 @@ def test_what_stays_stays_and_what_changes_fails_at_once(registry: Registry) -> 
     with pytest.raises(AssertionError, match="the old description"):
         registry.kube.stays(kind, "fraud", lambda obj: not described(obj), API_SETTLES, "the old description")
     change.join()
+
+
+@pytest.mark.parametrize("word", ["cm", "configmap", "ConfigMap", "configmaps"])
+def test_what_succeeds_needs_no_kubectl_whatever_it_calls_the_kind(registry: Registry, word: str) -> None:
+    kube = replace(registry.kube, kubectl="there-is-none")
+    (created,) = kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": "1"}})
+    assert kube.get(word, "one") == created
+    assert [found for found in kube.items(word) if found["metadata"]["name"] == "one"] == [created]
+    patched = kube.patch(word, "one", {"data": {"a": "2"}})
+    assert kube.wait(word, "one", lambda obj: obj["data"] == {"a": "2"}, SOON) == patched
+    kube.delete(word, "one")
+    assert kube.find(word, "one") is None
 
 
 def test_a_person_without_rights_is_told_so(registry: Registry) -> None:

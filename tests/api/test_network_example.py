@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from modelyard.api import names
-from tests.kube import ROOT, Kube
+from tests.checkout import ROOT
+from tests.kube import Kube
 
 EXAMPLE = ROOT / "examples" / "network-policies.yaml"
 OURS = {

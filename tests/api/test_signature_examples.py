@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.api.conftest import Obj, Registry
-from tests.kube import ROOT
+from tests.checkout import ROOT
 
 pytestmark = pytest.mark.api
 

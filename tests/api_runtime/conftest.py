@@ -9,18 +9,22 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+import aiohttp
 import pytest
 
 from modelyard.kube.client import Client
 from tests.api_runtime.group import VARIABLE
+from tests.checkout import ROOT, find_kubeconfig
 from tests.definitions import define, new_group, undefine
-from tests.kube import ROOT, Kube, find_kubeconfig
+from tests.kube import Kube
 from tests.sharing import UNPROTECTED
+from tests.sockets import Sockets
 
 STARTED_WITHIN = 30.0
 STOPPED_WITHIN = 15.0
@@ -59,8 +63,11 @@ def namespace(here: Kube) -> str:
 async def client(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     """The operator's client, with the cluster's admin credentials."""
     monkeypatch.setenv("KUBECONFIG", str(find_kubeconfig()))
+    sockets = Sockets()
+    monkeypatch.setattr(aiohttp, "TCPConnector", partial(aiohttp.TCPConnector, socket_factory=sockets))
     async with await Client.open() as client:
         yield client
+    await sockets.hang_up()
 
 
 @dataclass

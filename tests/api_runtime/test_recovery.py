@@ -20,9 +20,10 @@ from modelyard.ledger.reading import checked, walk
 from modelyard.ledger.records import Record
 from modelyard.ledger.verifying import verify
 from tests.api_runtime.conftest import Process
-from tests.bench.sightings import Api
+from tests.checkout import ROOT
+from tests.connections import Api
 from tests.faults.kubelet import NODE_SELECTOR, SCHEDULER, Kubelet, a_node
-from tests.kube import PODS_READY, ROOT, Kube, Obj
+from tests.kube import PODS_READY, Kube, Obj
 
 pytestmark = pytest.mark.api
 

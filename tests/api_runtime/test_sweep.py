@@ -13,7 +13,8 @@ from modelyard.observe.keys import Key
 from modelyard.observe.slots import Slots
 from modelyard.observe.sweep import Sweeper
 from tests.api_runtime.test_client import config_map
-from tests.kube import API_SETTLES, ROOT, Kube
+from tests.checkout import ROOT
+from tests.kube import API_SETTLES, Kube
 
 pytestmark = pytest.mark.api
 

@@ -16,7 +16,8 @@ import yaml
 
 from tests.api_runtime.conftest import Process
 from tests.api_runtime.watched_operator import NOTES
-from tests.kube import Kube, Obj, find_kubeconfig
+from tests.checkout import find_kubeconfig
+from tests.kube import Kube, Obj
 from tests.store.gateway import Gateway
 
 pytestmark = pytest.mark.api

@@ -17,12 +17,13 @@ from tests.bench.neighbour import neighbour
 from tests.bench.plugin import listing
 from tests.bench.reaction import ROUNDS, first_write, warm_rollback
 from tests.bench.recording import recording
-from tests.bench.sightings import Api
 from tests.bench.table import Row, milliseconds, show
 from tests.bench.verify_bench import run as verification
+from tests.checkout import ROOT
 from tests.cluster.conftest import NAMESPACE_LABELS, read_storage, s3_client
 from tests.cluster.registry import Registry, storage_secret
-from tests.kube import ROOT, Kube
+from tests.connections import Api
+from tests.kube import Kube
 
 NEED_THE_OPERATOR = {"reaction", "idle"}
 """Parts that measure the operator as it is installed; the others leave the cluster's as it is."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from tests.bench.floor import Floor
 from tests.bench.reaction import GROUP, ROUNDS
-from tests.bench.sightings import Api, Obj, Sightings
+from tests.bench.sightings import Sightings
 from tests.bench.table import Row, milliseconds, percentile
 from tests.cluster.registry import Registry
+from tests.connections import Api, Obj
 
 AT_REST = 2.0
 """Seconds after which nothing that led to the waiting goes on."""

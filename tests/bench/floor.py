@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from tests.bench.sightings import Api, Obj, Sightings
+from tests.bench.sightings import Sightings
+from tests.connections import Api, Obj
 from tests.sharing import UNPROTECTED
 
 WARM_UP = 5
@@ -39,9 +40,7 @@ def _controller(namespace: str, ready: "multiprocessing.synchronize.Event") -> N
             "metadata": {"name": made["name"], "resourceVersion": made["resourceVersion"]},
             "status": {"outcome": "Refused"},
         }
-        headers = {"Content-Type": "application/json"}
-        if api.token:
-            headers["Authorization"] = f"Bearer {api.token}"
+        headers = {"Content-Type": "application/json", **dict(api.headers)}
         connection.request("PUT", f"{rollbacks}/{made['name']}/status?fieldManager=floor", json.dumps(body), headers)
         connection.getresponse().read()
 

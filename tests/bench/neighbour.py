@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.api_runtime.group import VARIABLE
-from tests.bench.sightings import Api, Obj, Sightings
+from tests.bench.sightings import Sightings
 from tests.bench.table import Row, milliseconds, percentile, show
+from tests.checkout import ROOT, find_kubeconfig
+from tests.connections import Api, Obj
 from tests.definitions import define, new_group, undefine
-from tests.kube import ROOT, Kube, find_kubeconfig
+from tests.kube import Kube
 from tests.store.gateway import free_port
 
 VERSIONS, MODELS, WRITERS = 2000, 100, 4

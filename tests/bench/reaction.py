@@ -12,9 +12,10 @@ from threading import Event, Thread
 from typing import Any
 
 from tests.bench.floor import Floor, create_rollback
-from tests.bench.sightings import Api, Obj, Sightings
+from tests.bench.sightings import Sightings
 from tests.bench.table import Row, milliseconds, percentile
 from tests.cluster.registry import Registry
+from tests.connections import Api, Obj
 
 GROUP = "/apis/modelyard.dev/v1alpha1"
 ROUNDS = 50

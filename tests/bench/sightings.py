@@ -1,67 +1,14 @@
 """When did a watcher see what it waited for? One watch in a thread, a time stamp at every event."""
 
 import json
-import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
-from typing import Any
 
-import yaml
-
-from tests.kube import find_kubeconfig
-
-Obj = dict[str, Any]
+from tests.connections import Api, Obj
 
 WATCHED = 3600
 """Seconds that a watch lasts, however quiet."""
-
-
-class Api:
-    """The API server without any client library: what the floor is measured with."""
-
-    def __init__(self) -> None:
-        config = yaml.safe_load(find_kubeconfig().read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self.server: str = cluster["server"]
-        self.token: str = user.get("token", "")
-        self.context = _tls(cluster, user)
-
-    def request(
-        self, method: str, path: str, body: Obj | None = None, kind: str = "application/json", timeout: float = 300
-    ) -> Any:
-        """One request; the answer's body, open for reading. `timeout`: seconds without a byte."""
-        data = json.dumps(body).encode() if body is not None else None
-        headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
-        request = urllib.request.Request(self.server + path, data=data, method=method, headers=headers)
-        return urllib.request.urlopen(request, context=self.context, timeout=timeout)
-
-    def call(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Obj:
-        """One request; the object answered."""
-        with self.request(method, path, body, kind) as response:
-            found: Obj = json.load(response)
-            return found
-
-
-def _tls(cluster: Obj, user: Obj) -> ssl.SSLContext:
-    import base64
-    import tempfile
-
-    def file(settings: Obj, name: str) -> str | None:
-        if name in settings:
-            return str(settings[name])
-        if f"{name}-data" not in settings:
-            return None
-        with tempfile.NamedTemporaryFile(delete=False) as kept:
-            kept.write(base64.b64decode(settings[f"{name}-data"]))
-        return kept.name
-
-    context = ssl.create_default_context(cafile=file(cluster, "certificate-authority"))
-    certificate, key = file(user, "client-certificate"), file(user, "client-key")
-    if certificate and key:
-        context.load_cert_chain(certificate, key)
-    return context
 
 
 class Sightings:

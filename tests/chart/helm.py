@@ -1,17 +1,16 @@
 """The real helm, as tests call it: arguments in, text or plain dicts out. Used by every test of this folder."""
 
-import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import yaml
+from dev.cluster import programs
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.checkout import ROOT
+
 CHART = ROOT / "charts" / "modelyard"
-PROGRAMS = ROOT / "dev" / "programs"
 
 Manifest = dict[str, Any]
 
@@ -41,11 +40,6 @@ class Helm:
         return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
 
 
-def find_helm() -> Path | None:
-    """The local cluster's pinned helm: of a running cluster, else of the build cache, else whatever the PATH has."""
-    source = b"".join((PROGRAMS / name).read_bytes() for name in ("go.mod", "go.sum", "coredns/main.go"))
-    key = hashlib.sha256(source).hexdigest()[:12]
-    places = [ROOT / ".cluster" / "bin" / "helm", Path.home() / ".cache" / "modelyard" / "programs" / key / "helm"]
-    if found := which("helm"):
-        places.append(Path(found))
-    return next((place for place in places if place.is_file()), None)
+def find_helm() -> Path:
+    """The local cluster's pinned helm; built when it is not cached yet."""
+    return programs.ensure(("helm",))["helm"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import boto3
 
-from tests.kube import CLUSTER_DIR, PODS_READY, Kube, has_condition
+from tests.checkout import CLUSTER_DIR
+from tests.kube import PODS_READY, Kube, has_condition
 
 from .release import IMAGE
 

@@ -10,8 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.checkout import CLUSTER_DIR
 from tests.cluster.registry import Registry, storage_secret
-from tests.kube import CLUSTER_DIR, Kube
+from tests.kube import Kube
 from tests.sharing import UNPROTECTED, install_operator
 
 NAMESPACE_LABELS = {"pod-security.kubernetes.io/enforce": "restricted"}

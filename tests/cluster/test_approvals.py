@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import CLUSTER_DIR
 from tests.cluster.registry import STAGE_MOVES, Registry, template
 from tests.cluster.test_disruption import kill
-from tests.kube import CLUSTER_DIR, OPERATOR_REACTS, VERSION_VERIFIED, Kube, KubectlError, Timeout, condition
+from tests.kube import OPERATOR_REACTS, VERSION_VERIFIED, Kube, KubectlError, Timeout, condition
 
 pytestmark = pytest.mark.cluster
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import ROOT, find_kubeconfig
 from tests.cluster.load import Load
 from tests.cluster.registry import Registry
-from tests.kube import PODS_READY, ROOT, Kube, find_kubeconfig
+from tests.kube import PODS_READY, Kube
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import CLUSTER_DIR
 from tests.cluster.conftest import NAMESPACE_LABELS, a_registry
 from tests.cluster.registry import Registry
 from tests.cluster.test_approvals import acting, approve, in_another_second_than, person
-from tests.kube import CLUSTER_DIR, Kube, Timeout
+from tests.kube import Kube, Timeout
 from tests.plugin import Done, Plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("ledger")]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kube import ROOT, Kube, find_kubeconfig
+from tests.checkout import ROOT, find_kubeconfig
+from tests.kube import Kube
 from tests.sharing import install_operator
 
 NAMESPACE = "mailroom"

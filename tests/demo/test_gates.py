@@ -20,8 +20,8 @@ import yaml
 
 from modelyard.decide.gates import checks
 from modelyard.decide.gates.output import Output, parse
+from tests.checkout import ROOT
 from tests.demo.test_server import PYTHON, SERVER, Server
-from tests.kube import ROOT
 
 GATES = ROOT / "examples" / "gates"
 DIGEST = "sha256:0123"

@@ -8,8 +8,9 @@ import shlex
 import pytest
 import yaml
 
+from tests.checkout import ROOT
 from tests.demo.conftest import Shell
-from tests.kube import ROOT, Kube
+from tests.kube import Kube
 
 README = (ROOT / "README.md").read_text()
 UV = os.environ.get("UV", "uv")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kube import ROOT
+from tests.checkout import ROOT
 
 SERVER = ROOT / "examples" / "server"
 # The server's own locked dependencies, not those of this checkout: that the lock is enough is part of the test.

@@ -126,11 +126,12 @@ def _orders(ground: Ground, options: argparse.Namespace) -> list[Order]:
     if options.seed is not None:
         return [Order(method, scenario, options.seed) for method in methods for scenario in scenarios]
     with ThreadPoolExecutor(options.lanes) as pool:
-        stops = [order for found in pool.map(ground.stops, scenarios) for order in found]
+        asked = scenarios if STOP in methods else ()
+        stops = [order for found in pool.map(ground.stops, asked) for order in found]
     rest = [method for method in methods if method != STOP]
     rounds = itertools.count(options.first_seed) if rest else ()
     seeded = (Order(method, name, seed) for seed in rounds for method, name in itertools.product(rest, scenarios))
-    every = itertools.chain(stops if STOP in methods else (), seeded)
+    every = itertools.chain(stops, seeded)
     orders = list(itertools.islice(every, options.runs))
     random.Random(options.first_seed).shuffle(orders)
     return orders
@@ -156,11 +157,12 @@ def _note(ground: Ground, figures: Figures, order: Order, future: "Future[Outcom
         outcome = future.result()
     except Exception as error:
         row.runs += 1
-        complaints, faults = ["".join(traceback.format_exception(error))], []
+        complaints, faults, well = ["".join(traceback.format_exception(error))], [], ""
     else:
         complaints, faults = outcome.complaints(ground.undisturbed(order.scenario)), outcome.faults
+        well = f"ok after {outcome.converged_after:.0f} s"
         row.add(outcome, complaints)
-    print(f"{order}: {'; '.join(complaints) or 'ok'}", file=sys.stderr, flush=True)
+    print(f"{order}: {'; '.join(complaints) or well}", file=sys.stderr, flush=True)
     if complaints:
         figures.failures.append("\n  ".join([str(order), order.replay, *complaints, *faults]))
 

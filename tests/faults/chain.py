@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from tests.bench.sightings import Obj
+from tests.connections import Obj
 
 NOTHING_BEFORE = "sha256:" + "0" * 64
 MOVES = frozenset({"Promoted", "RolledBack", "Succeeded", "Undone", "Reconfigured"})

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from tests.bench.sightings import Api
+from tests.connections import Api
 
 SCHEDULER = "nobody"
 NODE_SELECTOR = {"modelyard.test/node": "played"}

@@ -1,4 +1,5 @@
-"""Starts operator processes quickly: `python -m tests.faults.operator` imports everything once and forks for each.
+"""Starts operator processes quickly: `python -m tests.faults.operator` imports everything once and forks for each
+(see `forks`).
 
 A line of JSON on standard input names the settings, the log and the environment; the process id comes back. The
 processes are as real as any: they are killed by signals and share nothing with each other but code. What they wait for
@@ -29,7 +30,7 @@ from modelyard.runtime import app, lease, reconciler, recorder, watching
 from modelyard.runtime.config import Config
 from modelyard.storage import s3
 
-LEASE = lease.Timing(duration=12, deadline=9, renew_every=1, retry_every=0.3)
+LEASE = lease.Timing(duration=12, deadline=9, renew_every=2, retry_every=0.3)
 """Hardly shorter: on a machine with too much to do, a renewal takes seconds."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""

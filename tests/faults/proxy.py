@@ -1,12 +1,11 @@
 """An HTTP proxy between operator processes and the API server, which lets `Faults` meddle with every call and event.
 
-It speaks plain HTTP to the operator and adds the admin's certificate on the way. It runs in a thread and an event loop
-of its own. A second operator process comes through the same proxy and is told from the first by its path.
+It speaks plain HTTP to the operator and adds the admin's certificate on the way. A second operator process comes
+through the same proxy and is told from the first by its path.
 """
 
 import asyncio
 import json
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
@@ -19,7 +18,8 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from tests.bench.sightings import Api
+from tests.connections import Api
+from tests.relay import Relay
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 PASSED_ON = ("Accept", "Content-Type", "User-Agent")
@@ -121,27 +121,13 @@ class NoFaults:
             yield line
 
 
-class Proxy:
+class Proxy(Relay):
     """The proxy of a yard. `faults` may be replaced at any time; what hangs goes on to hang."""
 
     def __init__(self, api: Api) -> None:
+        super().__init__(api.context)
         self._api = api
         self.faults: Faults = NoFaults()
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
-        self.port = 0
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), daemon=True)
-
-    def __enter__(self) -> "Proxy":
-        self._thread.start()
-        assert self._started.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
 
     def write_kubeconfig(self, path: Path, caller: str = "") -> Path:
         """A kubeconfig that leads through the proxy."""
@@ -151,22 +137,6 @@ class Proxy:
         config = {"clusters": [here], "users": [{"name": "proxy", "user": {}}], "contexts": [context]}
         path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": "proxy", **config}))
         return path
-
-    async def _run(self) -> None:
-        connector = aiohttp.TCPConnector(ssl=self._api.context, limit=0)
-        async with aiohttp.ClientSession(
-            connector=connector, timeout=aiohttp.ClientTimeout(total=None)
-        ) as self._session:
-            server = web.Server(self._handle, handler_cancellation=True)  # the watches of a process that was killed end
-            runner = web.ServerRunner(server, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-            self._started.set()
-            await self._stop.wait()
-            await runner.cleanup()
-            await _cancel_the_rest()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         call = await _read(request)
@@ -216,11 +186,11 @@ class Proxy:
             return response
 
     def _ask(self, call: Call) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        headers = dict(call.headers)
-        if self._api.token:
-            headers["Authorization"] = f"Bearer {self._api.token}"
+        headers = {**call.headers, **dict(self._api.headers)}
         url = f"{self._api.server}{call.path}" + (f"?{urlencode(call.query)}" if call.query else "")
-        return self._session.request(call.method, url, headers=headers, data=call.body or None)
+        return self._session.request(
+            call.method, url, headers=headers, data=call.body or None, skip_auto_headers=("Accept-Encoding",)
+        )
 
 
 async def _read(request: web.BaseRequest) -> Call:
@@ -277,11 +247,3 @@ class _Part:
         if not line or self.was_left:
             raise StopAsyncIteration
         return line
-
-
-async def _cancel_the_rest() -> None:
-    """End what still serves a connection: the watches of a process that was killed."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)

@@ -6,14 +6,17 @@ loses nothing: a watch that ends goes on where it was.
 
 import json
 import threading
+import time
 from collections import defaultdict
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from tests.bench.sightings import Api, Obj
+from tests.connections import Api, Obj
 
 WATCHED = 600
 """Seconds that a watch lasts, however quiet."""
+RETRY = 0.1
+"""Seconds until one that broke off is asked for again."""
 
 
 class Recorder:
@@ -47,19 +50,30 @@ class Recorder:
     def _now(self, path: str) -> str:
         return str(self._api.call("GET", path)["metadata"]["resourceVersion"])
 
+    def _now_if_empty(self, path: str) -> str:
+        """Where it is now, while nothing is there; else nothing."""
+        listed = self._api.call("GET", path)
+        return "" if listed["items"] else str(listed["metadata"]["resourceVersion"])
+
     def _watch(self, path: str, position: str) -> None:
+        begun = False
         while not self._closed:
             query = f"watch=1&allowWatchBookmarks=true&resourceVersion={position}&timeoutSeconds={WATCHED}"
             try:
                 for line in self._api.request("GET", f"{path}?{query}", timeout=WATCHED + 60):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        self._lost.append(f"{path} after {position}: {event['object']}")
-                        return
+                        # What a new definition can be watched from may be later than what it was read at.
+                        if begun or not (again := self._now_if_empty(path)):
+                            self._lost.append(f"{path} after {position}: {event['object']}")
+                            return
+                        position = again
+                        break
+                    begun = True
                     position = event["object"]["metadata"]["resourceVersion"]
                     self._note(event)
             except (HTTPError, URLError, OSError, ValueError):
-                continue
+                time.sleep(RETRY)
 
     def _note(self, event: dict[str, Any]) -> None:
         metadata = event["object"]["metadata"]

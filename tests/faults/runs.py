@@ -22,6 +22,7 @@ from typing import Any
 from tests.connections import KeptOpen
 from tests.definitions import define, new_group, undefine
 from tests.faults.faults import Counted, StopAfter
+from tests.faults.forks import Forks
 from tests.faults.kubelet import Kubelet, a_node
 from tests.faults.ledger import Ledger, a_store
 from tests.faults.methods import METHODS
@@ -175,6 +176,8 @@ def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
         stack.callback(api.close)
         define(kube, group)
         stack.callback(undefine, kube, group)
+        forks = Forks(group)
+        stack.callback(forks.close)
         node = stack.enter_context(a_node(api))
         gateway = stack.enter_context(a_store(folder))
         for number in range(lanes):
@@ -185,7 +188,7 @@ def a_ground(lanes: int, folder: Path) -> Iterator[Ground]:
             ledger = Ledger(gateway, store, partial(getattr, proxy, "faults"))
             kubelet = Kubelet(api, here.namespace, node)
             (folder / f"lane-{number}").mkdir()
-            yard = Yard(api, group, kubelet, here.namespace, folder / f"lane-{number}", proxy, ledger)
+            yard = Yard(api, group, kubelet, here.namespace, folder / f"lane-{number}", proxy, ledger, forks)
             stack.callback(yard.close)
             yard.start()
             free.put(yard)

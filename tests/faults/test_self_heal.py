@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.sightings import Api
+from tests.connections import Api
 from tests.faults.faults import Counted
 from tests.faults.proxy import Answer, Call, PassOn
 from tests.faults.runs import a_ground, wait_for_quiet

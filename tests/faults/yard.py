@@ -5,11 +5,8 @@ A process that ends by itself is started again, as the kubelet would; one that w
 
 import json
 import os
-import select
 import signal
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -18,13 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from tests.api_runtime.group import VARIABLE
-from tests.bench.sightings import Api, Obj
+from tests.connections import Api, Obj
+from tests.faults.forks import ENDED_WITHIN, Forks, Process
 from tests.faults.kubelet import NODE_SELECTOR, Kubelet
 from tests.faults.ledger import Ledger
 from tests.faults.proxy import NoFaults, Proxy
 from tests.faults.recorder import Recorder
-from tests.kube import ROOT
 
 CORE = "/api/v1"
 PATHS = {
@@ -35,7 +31,6 @@ PATHS = {
     "EndpointSlice": "/apis/discovery.k8s.io/v1/{}/endpointslices",
     "Lease": "/apis/coordination.k8s.io/v1/{}/leases",
 }
-ENDED_WITHIN = 30
 RESTART_PAUSE = 0.3
 FIRST, SECOND = "operator", "second"
 
@@ -48,24 +43,19 @@ class Setup:
     version: str = "1.0.0"
 
 
-@dataclass
-class _Process:
-    pid: int
-    handle: int
-    """Becomes readable when the process has ended."""
-
-    def ends_within(self, seconds: float) -> bool:
-        """Whether it is gone by then."""
-        ended = select.poll()  # select() knows no handle above 1023
-        ended.register(self.handle, select.POLLIN)
-        return bool(ended.poll(seconds * 1000))
-
-
 class Yard:
     """What it started ends with `close`."""
 
     def __init__(
-        self, api: Api, group: str, kubelet: Kubelet, namespace: str, folder: Path, proxy: Proxy, ledger: Ledger
+        self,
+        api: Api,
+        group: str,
+        kubelet: Kubelet,
+        namespace: str,
+        folder: Path,
+        proxy: Proxy,
+        ledger: Ledger,
+        forks: Forks,
     ) -> None:
         self.api = api
         self.ledger = ledger
@@ -83,19 +73,12 @@ class Yard:
         self._clock = folder / "clock"
         self.turn_clock(0)
         self._lock = threading.RLock()
-        self._processes: dict[str, _Process] = {}
+        self._processes: dict[str, Process] = {}
         self._closed = threading.Event()
         self._config = folder / "config.json"
         self._setup = Setup()
         self._configure()
-        self._forks = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.operator"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=os.environ | {VARIABLE: group},
-        )
+        self._forks = forks
         self._keeper = threading.Thread(target=self._keep_alive, daemon=True)
         self._keeper.start()
 
@@ -107,11 +90,6 @@ class Yard:
             self.kill(identity)
         self.kubelet.stop()
         self.recorder.close()
-        assert self._forks.stdin is not None
-        assert self._forks.stdout is not None
-        self._forks.stdin.close()
-        self._forks.wait(ENDED_WITHIN)
-        self._forks.stdout.close()
 
     def use(self, setup: Setup) -> None:
         """Let the operator be set up so; another one is killed, and that one is started in its place."""
@@ -147,18 +125,13 @@ class Yard:
             "version": self._setup.version,
             "environment": self.ledger.environment,
         }
-        assert self._forks.stdin is not None
-        assert self._forks.stdout is not None
         with self._lock:
             if known := self._processes.get(identity):
                 if not known.ends_within(0):
                     return  # two of one identity would share the Lease
                 os.close(known.handle)
-            self._forks.stdin.write(json.dumps(order) + "\n")
-            self._forks.stdin.flush()
-            pid = int(self._forks.stdout.readline())
             try:
-                self._processes[identity] = _Process(pid, os.pidfd_open(pid))
+                self._processes[identity] = self._forks.start(order)
             except ProcessLookupError:  # it could not even begin
                 raise AssertionError(f"the operator ends at once: {self.log.read_text()[-2000:]}") from None
 
@@ -195,7 +168,7 @@ class Yard:
         with self._clock.open("r+b") as file:
             file.write(struct.pack("d", seconds))
 
-    def _end(self, identity: str, process: _Process, how: signal.Signals, *, wait: bool = True) -> None:
+    def _end(self, identity: str, process: Process, how: signal.Signals, *, wait: bool = True) -> None:
         del self._processes[identity]
         try:
             signal.pidfd_send_signal(process.handle, how)

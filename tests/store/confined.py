@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.kube import ROOT
+from tests.checkout import ROOT
 
 MIB = 1 << 20
 MEMORY = 768 * MIB

@@ -1,22 +1,20 @@
 """An HTTP proxy between a client and an S3 store, which lets `StoreFaults` meddle with every call.
 
-Calls are passed on byte for byte, the Host included, so that their signatures hold. It runs in a thread and an event
-loop of its own. What can go wrong here: `meddling`.
+Calls are passed on byte for byte, the Host included, so that their signatures hold. What can go wrong here: `meddling`.
 """
 
-import asyncio
 import socket
 import struct
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
+
+from tests.relay import Relay
 
 HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "transfer-encoding"})
 WRITES = frozenset({"DELETE", "POST", "PUT"})
@@ -82,46 +80,18 @@ class NoStoreFaults:
         return await pass_on()
 
 
-class StoreProxy:
+class StoreProxy(Relay):
     """The proxy of one client. `faults` may be replaced at any time."""
 
     def __init__(self, store: str) -> None:
+        super().__init__()
         self._store = store
         self.faults: StoreFaults = NoStoreFaults()
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),), daemon=True)
-
-    def __enter__(self) -> "StoreProxy":
-        self._thread.start()
-        assert self._started.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
 
     @property
     def endpoint(self) -> str:
         """Where a client finds the store."""
         return f"http://127.0.0.1:{self.port}"
-
-    async def _run(self) -> None:
-        forever = aiohttp.ClientTimeout(total=None)
-        async with aiohttp.ClientSession(timeout=forever, auto_decompress=False) as self._session:
-            server = web.Server(self._handle, handler_cancellation=True)  # nobody waits for what a dead client asked
-            runner = web.ServerRunner(server, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.port = runner.addresses[0][1]
-            self._started.set()
-            await self._stop.wait()
-            await runner.cleanup()
-            await _cancel_the_rest()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         call = StoreCall(request.method, request.raw_path)
@@ -167,11 +137,3 @@ def _reset(request: web.BaseRequest) -> None:
     connection = request.transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     request.transport.abort()
-
-
-async def _cancel_the_rest() -> None:
-    """End what still serves a connection."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from modelyard.api.reasons import ArtifactReason
-from tests.kube import ROOT
+from tests.checkout import ROOT
 from tests.store.conftest import Bucket, Outcome, digest_of
 from tests.store.gateway import Gateway
 from tests.store.meddling import Meddling

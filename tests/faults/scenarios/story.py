@@ -1,11 +1,13 @@
 """One Model in a yard: what people do to it, and what they see of it. Nobody here is the operator."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tests.bench.sightings import Obj
+from tests.connections import Obj
 from tests.faults import chain
 from tests.faults.kubelet import SCHEDULER
 from tests.faults.yard import Yard, wait_until
@@ -175,51 +177,64 @@ class Story:
 
     def is_told(self) -> bool:
         """Whether the ledger has all that waits for it."""
-        found = self.chain() if self.ledger else []
-        waiting = (item["entry"] for item in self.status().get("ledger", {}).get("outbox", ()))
-        return all(any(chain.tells(record, entry) for record in found) for entry in waiting)
+        return not self.ledger or not self._waiting(self.chain())
+
+    def _waiting(self, found: list[Obj]) -> list[Obj]:
+        """Entries of the outbox that no record tells as they are."""
+        entries = (item["entry"] for item in self.status().get("ledger", {}).get("outbox", ()))
+        return [entry for entry in entries if not any(chain.tells(record, entry) for record in found)]
 
     def untrue(self, happens_again: Collection[str]) -> list[str]:
-        """What the ledger does not tell, though somebody saw it, or tells twice."""
+        """What the ledger does not tell, though it waits for it or somebody saw it, or tells twice."""
         if not self.ledger:
             return []
         found, seen = self.chain(), self.yard.recorder.of_model(self.model)
-        return chain.doubled(found, happens_again) + chain.untold(found, seen, self.yard.group)
+        waiting = [f"not told as it is: {json.dumps(entry)}" for entry in self._waiting(found)]
+        return waiting + chain.doubled(found, happens_again) + chain.untold(found, seen, self.yard.group)
 
     def deployments(self) -> list[tuple[str, int, int]]:
         """Version, wanted and ready pods of every Deployment."""
         return _pods(self.yard.of_model("Deployment", self.model))
 
     def has_come_to(self, end: Mapping[str, Any]) -> bool:
-        """Whether all is as in that `end`. What one request tells is compared first: this is asked again and again."""
+        """Whether all is as in that `end`. Asked again and again, so it looks no further than the first difference."""
         told = _told(self.status())
-        return all(end[name] == what for name, what in told.items()) and self.end() == end
+        return all(end[name] == what for name, what in told.items()) and all(
+            end[name] == look() for name, look in self._aspects.items()
+        )
 
     def end(self) -> dict[str, Any]:
         """All that is to be the same however often the operator died on the way. No times, no identities."""
-        yard, model = self.yard, self.model
-        deployments = yard.of_model("Deployment", model)
-        version_of = {d["metadata"]["name"]: label(d, "version") for d in deployments}
+        return {**_told(self.status()), **{name: look() for name, look in self._aspects.items()}}
+
+    @property
+    def _aspects(self) -> dict[str, Callable[[], Any]]:
+        """What of an end the Model's status does not tell, first what is late most often. Each is a request or two."""
+        of_model = partial(self.yard.of_model, model=self.model)
         return {
-            **_told(self.status()),
-            "serves": sorted(
-                (label(s, "stage"), version_of.get("-".join((model, label(s, "stage"), _selected(s))), ""))
-                for s in yard.of_model("Service", model)
-            ),
-            "published": sorted(c["data"]["version"] for c in yard.of_model("ConfigMap", model)),
-            "deployments": _pods(deployments),
-            "jobs": sorted((label(job, "job"), label(job, "version")) for job in yard.of_model("Job", model)),
-            "versions": {v["spec"]["version"]: _version_end(v) for v in yard.of_model("ModelVersion", model)},
-            "rollbacks": [
+            "ledger": lambda: sorted(filter(_is_certain, chain.told(self.chain()))) if self.ledger else [],
+            "deployments": self.deployments,
+            "versions": lambda: {v["spec"]["version"]: _version_end(v) for v in of_model("ModelVersion")},
+            "rollbacks": lambda: [
                 only(r.get("status", {}), "outcome", "fromVersion", "toVersion", "sequence")
-                for r in yard.of_model("Rollback", model)
+                for r in of_model("Rollback")
             ],
-            "approvals": sorted(
-                (a["metadata"]["name"].removeprefix(model), *_conditions(a.get("status", {})).items())
-                for a in yard.of_model("Approval", model)
+            "approvals": lambda: sorted(
+                (a["metadata"]["name"].removeprefix(self.model), *_conditions(a.get("status", {})).items())
+                for a in of_model("Approval")
             ),
-            "ledger": sorted(filter(_is_certain, chain.told(self.chain()))) if self.ledger else [],
-        }  # fmt: skip
+            "serves": lambda: self._serving(of_model("Service"), of_model("Deployment")),
+            "published": lambda: sorted(c["data"]["version"] for c in of_model("ConfigMap")),
+            "jobs": lambda: sorted((label(job, "job"), label(job, "version")) for job in of_model("Job")),
+        }
+
+    def _serving(self, services: Iterable[Obj], deployments: Iterable[Obj]) -> list[tuple[str, str]]:
+        """Stages, and the version that each one's Service leads to."""
+        version_of = {d["metadata"]["name"]: label(d, "version") for d in deployments}
+        return sorted(
+            (label(s, "stage"), version_of.get("-".join((self.model, label(s, "stage"), _selected(s))), ""))
+            for s in services
+        )
 
 
 def stage(name: str = "production", **spec: Any) -> dict[str, Any]:
