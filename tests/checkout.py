@@ -1,10 +1,12 @@
-"""Where this checkout is, and the files of the cluster that its tests may use."""
+"""Where this checkout is, the files of the cluster that its tests may use, and the uv that runs them."""
 
 import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTER_DIR = ROOT / ".cluster"
+UV = os.environ.get("UV", "uv")
+"""A machine may have none on the PATH: make brings one then, and says which."""
 
 
 def find_kubeconfig() -> Path:

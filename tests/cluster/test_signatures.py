@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dev.sbom import FILE, PLACE
 
+from tests.checkout import ROOT, UV
 from tests.cluster.registry import Registry
 from tests.kube import PODS_READY, VERSION_VERIFIED, Obj
 from tests.signing import Key, sign
@@ -88,8 +89,8 @@ def test_the_image_says_what_is_in_it(registry: Registry) -> None:
     registry.kube.wait("pod", "sbom", lambda p: p["status"].get("phase") == "Succeeded", PODS_READY, "it has ended")
     document = json.loads(registry.kube.run("logs", "sbom"))
     locked = subprocess.run(
-        ["uv", "export", "--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-header", "--no-annotate"],
-        check=True, capture_output=True, text=True,
+        [UV, "export", "--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-header", "--no-annotate"],
+        check=True, capture_output=True, text=True, cwd=ROOT,
     ).stdout  # fmt: skip
     named = {f"{one['name']}=={one['version']}" for one in document["components"]}
     assert named <= {line.partition(" ;")[0].strip() for line in locked.splitlines()}

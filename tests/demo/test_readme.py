@@ -1,19 +1,17 @@
 """The README's commands do what it says, and its manifests are the ones in examples/."""
 
 import json
-import os
 import re
 import shlex
 
 import pytest
 import yaml
 
-from tests.checkout import ROOT
+from tests.checkout import ROOT, UV
 from tests.demo.conftest import Shell
 from tests.kube import Kube
 
 README = (ROOT / "README.md").read_text()
-UV = os.environ.get("UV", "uv")
 
 
 def blocks(language: str, section: str) -> list[str]:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import ROOT
+from tests.checkout import ROOT, UV
 
 SERVER = ROOT / "examples" / "server"
 # The server's own locked dependencies, not those of this checkout: that the lock is enough is part of the test.
 PYTHON = [
-    *[os.environ.get("UV", "uv"), "run", "--isolated", "--no-project", "--python", "3.11"],
+    *[UV, "run", "--isolated", "--no-project", "--python", "3.11"],
     *["--with-requirements", str(SERVER / "requirements.lock"), "python"],
 ]
 SAVE = """

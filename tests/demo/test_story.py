@@ -10,11 +10,9 @@ import pytest
 from dev.demo.console import Unexpected
 from dev.demo.load import Answer, Tally
 
-from tests.checkout import ROOT
+from tests.checkout import ROOT, UV
 from tests.demo.conftest import Shell
 from tests.kube import Kube
-
-UV = os.environ.get("UV", "uv")
 
 
 @pytest.mark.cluster

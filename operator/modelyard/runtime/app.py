@@ -169,6 +169,8 @@ class Operator:
                 registry = kopf.OperatorRegistry()
                 handlers.register(registry, self._feed)
                 await run_watches(registry, self._config.watch_namespaces, self._stop, self._finish)
+            except Exception as error:
+                raise error from self._failure
             finally:
                 await self._finish()
         if self._failure is not None:
@@ -264,7 +266,7 @@ class Operator:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A task that dies must take the process along: half an operator looks healthy."""
         if not task.cancelled() and task.exception() is not None:
-            self._failure = task.exception()
+            self._failure = self._failure or task.exception()
             self._stop.set()
 
     def _show_state_to(self, metrics: Metrics) -> None:
