@@ -30,9 +30,14 @@ def result(world: World, job: Obj) -> Mapping[str, Any] | None:
         if (pod.get("status") or {}).get("phase") == "Failed":
             return parse_result(pod["status"].get("message") or pod["status"].get("reason"))
     done = condition_of(job, "Complete", "Failed")
-    if done and world.now > codec.parse_time(done["lastTransitionTime"]) + RESULT_GRACE:
+    if done and is_told(world, done):
         return parse_result(done.get("message"))
     return None
+
+
+def is_told(world: World, done: Mapping[str, Any]) -> bool:
+    """Whether all is in view that the pods of a Job with this last condition may have said."""
+    return world.now > world.end_of(RESULT_GRACE, codec.parse_time(done["lastTransitionTime"]))
 
 
 @dataclass(frozen=True)

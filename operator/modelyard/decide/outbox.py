@@ -27,7 +27,7 @@ from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import Cause, LedgerState, ModelState, StageState, Standing, Step, Transition
 from modelyard.decide.verification import Verdict
 from modelyard.decide.versions import Version
-from modelyard.decide.world import World
+from modelyard.decide.world import World, end_of
 from modelyard.ledger.memory import Memory
 from modelyard.ledger.records import RecordType
 
@@ -103,19 +103,17 @@ def keeps(world: World, ended: str, recorded: bool | None) -> bool:
     return world.seen.ledger is not None and not recorded and awaited
 
 
-def ready(status: Obj, now: datetime, set_forth_at: datetime | None = None) -> tuple[list[Item], datetime | None]:
+def ready(status: Obj, now: datetime, clock_set_forth_at: datetime | None = None) -> tuple[list[Item], datetime | None]:
     """The items of a Model's status that may be appended, in order, and when to look again at the rest.
 
-    Asked by whoever appends. A move whose traffic is still on its way is waited for a little, from when the clock was
-    `set_forth_at` if it moved before.
+    Asked by whoever appends. A move whose traffic is still on its way is waited for a little.
     """
     items = list((status.get("ledger") or {}).get("outbox") or ())
     for index, item in enumerate(items):
         entry = item["entry"]
         if not entry.get("sequence") or entry.get("effectiveAt") or _moved_since(entry, items[index + 1 :]):
             continue
-        moved_at = codec.parse_time(entry["at"])
-        until = max(moved_at, set_forth_at or moved_at) + EFFECTIVE_WITHIN
+        until = end_of(EFFECTIVE_WITHIN, codec.parse_time(entry["at"]), clock_set_forth_at)
         if now < until:
             return items[:index], until
     return items, None

@@ -92,10 +92,17 @@ def wanted_replicas(world: World, stage: StageSpec, state: StageState) -> int:
 
 
 def settled_at(state: StageState) -> datetime | None:
-    """From when what served before may be touched; None while the switch is not effective."""
+    """From when every node routes by the last switch; None while it is not effective."""
     if state.current is None or state.current.effective_since is None:
         return None
     return state.current.effective_since + SETTLE
+
+
+def released_at(world: World, state: StageState) -> datetime | None:
+    """From when what served before may be touched; None while the switch is not effective."""
+    if state.current is None or state.current.effective_since is None:
+        return None
+    return world.end_of(SETTLE, state.current.effective_since)
 
 
 def is_reached(world: World, stage: StageSpec, service_name: str, revision: str) -> bool:
@@ -131,7 +138,7 @@ def ready_pods(deployment: Obj | None) -> int:
 def _judge(world: World, wait: _Wait, count: str) -> Progress:
     if wait.rank == 0:
         return Progress(reason=wait.reason, message=wait.message, failed=True)
-    deadline = max(wait.since, world.seen.clock_set_forth_at or wait.since) + wait.limit
+    deadline = world.end_of(wait.limit, wait.since)
     message = f"{wait.message}; {count}"
     if world.now < deadline:
         return Progress(reason=wait.reason, message=message, look_again_at=deadline)

@@ -146,8 +146,8 @@ def _may_go(world: World, outcome: StageOutcome) -> bool:
     """Whether surplus Deployments may go: not while the stage's switch is still under way."""
     if outcome.state.current is None:
         return True
-    settled = progress.settled_at(outcome.state)
-    return settled is not None and world.now >= settled
+    released = progress.released_at(world, outcome.state)
+    return released is not None and world.now >= released
 
 
 def _create(world: World, stage: StageSpec, item: _Wanted) -> Iterator[Action]:
@@ -168,9 +168,9 @@ def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Ite
     stage, state = outcome.spec, outcome.state
     assert stage.serving is not None
     full = progress.wanted_replicas(world, stage, state)
-    settled = progress.settled_at(state)
+    released = progress.released_at(world, state)
     for revision in state.revisions:
-        yield _Wanted(revision, _kept_replicas(world, outcome, revision, settled, full))
+        yield _Wanted(revision, _kept_replicas(world, outcome, revision, released, full))
     for probe in probes:
         yield _Wanted(probe.revision, full, probe.built)
     for target in outcome.targets:
@@ -182,12 +182,12 @@ def _wanted(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Ite
 
 
 def _kept_replicas(
-    world: World, outcome: StageOutcome, revision: Revision, settled: datetime | None, full: int
+    world: World, outcome: StageOutcome, revision: Revision, released: datetime | None, full: int
 ) -> int | None:
     """Replicas of a revision that is kept beside the current one."""
     serving, current = outcome.spec.serving, outcome.state.current
     assert serving is not None
-    if settled is None or world.now < settled:
+    if released is None or world.now < released:
         return None  # it may still receive requests
     on_call = bool(current and current.on_trial and current.replaced and current.replaced.hash == revision.hash)
     if revision.good and revision.warm_until and (on_call or world.now < revision.warm_until):
@@ -222,7 +222,7 @@ def _restart(world: World, outcome: StageOutcome, revision: Revision, present: O
     current, serving = outcome.state.current, outcome.spec.serving
     if present is None or current is None or serving is None or current.effective_since is None:
         return
-    due = current.effective_since + serving.drain_period
+    due = world.end_of(serving.drain_period, current.effective_since)
     warm = revision.good and revision.warm_until and world.now < revision.warm_until
     if not warm or world.now < due or revision.hash == current.revision or revision.served_until is None:
         return

@@ -312,8 +312,8 @@ def _routed(world: World, stage: StageSpec, current: Current) -> bool:
 
 def _retain(world: World, stage: StageSpec, state: StageState, found: Iterable[Target]) -> StageState:
     """Let go of revisions beyond the history limit and of those that are not good, once nothing routes to them."""
-    settled = progress.settled_at(state)
-    if state.current is None or settled is None or world.now < settled:
+    released = progress.released_at(world, state)
+    if state.current is None or released is None or world.now < released:
         return state
     busy = targets.hashes(found) | {state.current.revision}
     if state.rollback:
@@ -338,10 +338,10 @@ def _retain(world: World, stage: StageSpec, state: StageState, found: Iterable[T
 
 def _moments(world: World, stage: StageSpec, state: StageState) -> list[datetime | None]:
     """When time alone changes something: the settling, the end of warmth, the restart of warm pods."""
-    moments: list[datetime | None] = [progress.settled_at(state)]
+    moments: list[datetime | None] = [progress.settled_at(state), progress.released_at(world, state)]
     moments += [revision.warm_until for revision in state.revisions]
     if state.current and state.current.effective_since and stage.serving:
-        moments.append(state.current.effective_since + stage.serving.drain_period)
+        moments.append(world.end_of(stage.serving.drain_period, state.current.effective_since))
     return [moment for moment in moments if moment and moment > world.now]
 
 

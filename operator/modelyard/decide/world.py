@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from modelyard.api import names
@@ -53,6 +53,10 @@ class World:
         """Identity of the Model."""
         return str(self.model["metadata"]["uid"])
 
+    def end_of(self, time: timedelta, since: datetime) -> datetime:
+        """When what began then has had its time."""
+        return end_of(time, since, self.seen.clock_set_forth_at)
+
     def deployment(self, stage: StageSpec, revision: str) -> Obj | None:
         """The Deployment of a stage's revision, if there is one."""
         return self.seen.deployments.get(f"{stage.object_name}-{revision}")
@@ -66,6 +70,15 @@ class World:
             if wanted.items() <= (pod["metadata"].get("labels") or {}).items()
             and "deletionTimestamp" not in pod["metadata"]
         )
+
+
+def end_of(time: timedelta, since: datetime, clock_set_forth_at: datetime | None) -> datetime:
+    """When what began then has had its time; what began before the clock was set forth counts from there.
+
+    It has not lasted as long as it looks, and how long it has lasted nobody knows. So nothing is given up, and nothing
+    that served is touched, early.
+    """
+    return max(since, clock_set_forth_at or since) + time
 
 
 def _by_version_and_stage(approvals: Iterable[Obj]) -> dict[tuple[str, str], tuple[Obj, ...]]:

@@ -77,14 +77,14 @@ def waiting(world: World, job: Obj) -> str:
 def look_again_at(world: World, job: Obj) -> datetime | None:
     """When a Job that has no outcome yet has one at the latest, though nothing more is heard of it."""
     deleted = (pod["metadata"].get("deletionTimestamp") for pod in jobs.pods_of(world, job))
-    moments = [codec.parse_time(moment) + jobs.RESULT_GRACE for moment in deleted if moment]
-    return min((moment for moment in (*moments, _due_at(job)) if moment and moment > world.now), default=None)
+    moments = [world.end_of(jobs.RESULT_GRACE, codec.parse_time(moment)) for moment in deleted if moment]
+    return min((moment for moment in (*moments, _due_at(world, job)) if moment and moment > world.now), default=None)
 
 
-def _due_at(job: Obj) -> datetime | None:
+def _due_at(world: World, job: Obj) -> datetime | None:
     """When its time is over; None before it has begun."""
     started = (job.get("status") or {}).get("startTime")
-    return codec.parse_time(started) + _timeout(job) if started else None
+    return world.end_of(_timeout(job), codec.parse_time(started)) if started else None
 
 
 def _timeout(job: Obj) -> timedelta:
@@ -105,7 +105,7 @@ def _overdue(world: World, job: Obj) -> GateError | None:
     wait = jobs.wait(world, job, "its")
     if wait and wait.reason in _NEVER_PULLED:
         return GateError(GateReason.IMAGE_NOT_PULLED, wait.message)
-    due = _due_at(job)
+    due = _due_at(world, job)
     failed = jobs.condition_of(job, "FailureTarget", "Failed") or {}
     if failed.get("reason") != "DeadlineExceeded" and (due is None or world.now < due):
         return None
@@ -146,7 +146,7 @@ def _failed(world: World, job: Obj, pod: Obj) -> GateError | None:
         text = status.get("message") or status.get("reason") or "no reason is given"
         return GateError(GateReason.POD_LOST, f"its pod failed: {text}")
     deleted = pod["metadata"].get("deletionTimestamp")
-    if deleted and world.now > codec.parse_time(deleted) + jobs.RESULT_GRACE:
+    if deleted and world.now > world.end_of(jobs.RESULT_GRACE, codec.parse_time(deleted)):
         return GateError(GateReason.POD_LOST, "its pod was deleted and its node does not say what became of it")
     return None
 
@@ -191,7 +191,7 @@ def _not_fetched(side: str, ended: Mapping[str, Any]) -> GateError:
 def _lost(world: World, job: Obj) -> GateError | None:
     """The Job is over and no pod of it says anything."""
     done = jobs.condition_of(job, "Complete", "Failed")
-    if done is None or world.now <= codec.parse_time(done["lastTransitionTime"]) + jobs.RESULT_GRACE:
+    if done is None or not jobs.is_told(world, done):
         return None
     text = done.get("message") or "the Job has ended"
     return GateError(GateReason.POD_LOST, f"its pod went away before its output was read: {text}")
