@@ -33,6 +33,7 @@ ANNOTATION_RETRIED_BY = f"{GROUP}/retried-by"  # who asked for another attempt
 
 # Annotations that the operator sets on its own objects.
 ANNOTATION_SEQUENCE = f"{GROUP}/sequence"  # on Services: the stage's pointer counter
+ANNOTATION_ON_TRIAL = f"{GROUP}/on-trial"  # on ConfigMaps: the gates of what serves have not all passed yet
 ANNOTATION_REVISION = f"{GROUP}/revision"  # on Services and Deployments: what is needed to rebuild status
 ANNOTATION_TASK = f"{GROUP}/task"  # on pods: what the helper in it has to do, read through the downward API
 ANNOTATION_SCALED_AT = f"{GROUP}/scaled-at"  # on Deployments: when the operator last gave them pods

@@ -25,6 +25,7 @@ _GIVEN_BY_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp",
 _GIVEN_TO_SERVICE = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
 _OPERATORS = (
     names.ANNOTATION_SEQUENCE,
+    names.ANNOTATION_ON_TRIAL,
     names.ANNOTATION_REVISION,
     names.ANNOTATION_SCALED_AT,
     names.ANNOTATION_RESTARTED_AT,

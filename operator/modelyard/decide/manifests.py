@@ -114,10 +114,13 @@ def configmap(world: World, stage: StageSpec, state: StageState, current: Curren
         "uri": revision.uri if revision else "",
         "endpoint": endpoint(world, stage),
     }
+    metadata = _stage_metadata(world, stage, stage.object_name, current)
+    if current.on_trial:
+        metadata["annotations"][names.ANNOTATION_ON_TRIAL] = "true"
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _stage_metadata(world, stage, stage.object_name, current),
+        "metadata": metadata,
         "data": {key: value for key, value in data.items() if value},
     }
 
@@ -142,8 +145,9 @@ def _stage_metadata(world: World, stage: StageSpec, name: str, current: Current)
 def with_state(manifest: dict[str, Any], state: StageState) -> dict[str, Any]:
     """A Service or ConfigMap of a stage with the stage's state in it: what `recovery` reads when status is lost.
 
-    It is as of the last move of the pointer; a Rollback under way then is not taken up again. The Service, whose
-    write is what moves traffic, carries the pointer and the revisions only.
+    It is as of the last move of the pointer, that of the ConfigMap as of the end of the trial that came with it; a
+    Rollback under way then is not taken up again. The Service, whose write is what moves traffic, carries the pointer
+    and the revisions only.
     """
     metadata = manifest["metadata"]
     revisions = tuple(replace(revision, template={}) for revision in state.revisions)

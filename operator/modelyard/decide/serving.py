@@ -84,9 +84,9 @@ def _serves_ahead(world: World, outcome: StageOutcome, present: Obj) -> bool:
 
 
 def _differs(present: Obj, manifest: Mapping[str, Any], part: str) -> bool:
-    """Whether what we write differs from what there is; the annotated state is as of the last move only."""
-    sequence = manifest["metadata"]["annotations"][names.ANNOTATION_SEQUENCE]
-    if (present["metadata"].get("annotations") or {}).get(names.ANNOTATION_SEQUENCE) != sequence:
+    """Whether what we write differs from what there is; the annotated state is not written for its own sake."""
+    written, known = manifest["metadata"]["annotations"], present["metadata"].get("annotations") or {}
+    if any(written.get(name) != known.get(name) for name in (names.ANNOTATION_SEQUENCE, names.ANNOTATION_ON_TRIAL)):
         return True
     labels = present["metadata"].get("labels") or {}
     if not manifest["metadata"]["labels"].items() <= labels.items():

@@ -315,7 +315,9 @@ class History(RuleBasedStateMachine):
             del stage.good[lost]
         for each in shown.get("requests", ()):  # replaced on trial: nothing can go back to it
             request = _find(stage, each)
-            if each.get("ended") == "Superseded" and request and request.served and request is not stage.request:
+            if each.get("ended") != "Superseded" or request is None or request.ended or request is stage.request:
+                continue
+            if request.served:
                 assert request.version not in {version for version, _ in stage.good}, f"{request} stands by"
                 request.ended = "Superseded"
         if stage.pending and stage.pending.uid != shown.get("rollback", {}).get("uid"):

@@ -245,6 +245,25 @@ def test_after_a_trial_nobody_is_asked_again_and_during_one_somebody_is() -> Non
     assert record(old, "Confirmed").gates[0].candidate == {"ok": 1}
 
 
+@pytest.mark.parametrize("lost", [("Model",), ("Model", "ModelVersion")])
+def test_a_trial_that_is_over_is_over_though_the_status_is_lost(lost: tuple[str, ...]) -> None:
+    after = {**QUALITY, "when": "AfterTraffic"}
+    cluster = cluster_with_ledger(stages=[{"name": "production", "gates": [after]}])
+    promote(cluster, "1", "2")
+    for kind, name in list(cluster.objects):
+        if kind in lost:
+            cluster.wipe_status(kind, name)
+    ledger_of(cluster).forget()
+    jobs = len(cluster.jobs("quality"))
+    cluster.version("3")
+    cluster.settle(20)
+    assert [told for told in ledger_of(cluster).told if told.startswith("Confirmed")] == [
+        "Confirmed 1", "Confirmed 2", "Confirmed 3",
+    ]  # fmt: skip
+    assert len(cluster.jobs("quality")) == jobs + 1
+    assert stage(cluster)["rollbackTarget"]["version"] == "2"
+
+
 def test_suspended_stays_suspended_and_is_not_told_again() -> None:
     old = promote(cluster_with_ledger(), "1")
     old.model(stages=[{"name": "production", "suspend": True}])
