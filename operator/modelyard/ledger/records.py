@@ -268,9 +268,24 @@ def load_record(document: Mapping[str, Any]) -> Record:
 def identity(document: Mapping[str, Any]) -> str:
     """What tells an entry from every other, sealed or not: the hash of what was committed.
 
-    That a Model was deleted is committed nowhere, since its status went with it: each process that sees it makes an
-    entry of its own, at a moment of its own, and a Model is deleted once.
+    What happens only once is known by what it happened to. It may be seen again, by another process or because the
+    status that knew of it was lost, and is then told at another moment.
     """
-    if document.get("type") == RecordType.DELETED and not document.get("version"):
-        document = {key: document.get(key) for key in ("type", "uid")}
-    return sha256_of(canonical({key: item for key, item in document.items() if key not in (*SEAL, *LATER)}))
+    told = _once(document) or {key: item for key, item in document.items() if key not in (*SEAL, *LATER)}
+    return sha256_of(canonical(told))
+
+
+def _once(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What says all of an entry that there is once; None for others, and where it does not say enough."""
+    about: tuple[Any, ...]
+    match document.get("type"):
+        case RecordType.DELETED:
+            version = document.get("version") or {}
+            about = (version.get("version"), version.get("uid"))
+        case RecordType.CONFIRMED:
+            about = (document.get("stage"), document.get("to"))
+        case RecordType.WITHDRAWN if (document.get("request") or {}).get("id"):
+            about = (document.get("stage"), document["request"]["id"])
+        case _:
+            return None
+    return {"type": document["type"], "uid": document.get("uid"), "about": list(about)}

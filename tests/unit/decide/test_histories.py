@@ -416,7 +416,9 @@ def _request_key(shown: dict[str, Any], line: int) -> str:
 
 
 def _is_bound(stage: Stage, shown: dict[str, Any]) -> bool:
-    """Whether a new request for the very version that serves stands behind it by now."""
+    """Whether a new request for the very version that serves stands behind it by now, and did so before any move."""
+    if stage.pending:
+        return False  # to another revision of that version it goes back first
     behind = [_find(stage, each) for each in shown.get("requests", ()) if each.get("served")]
     new = [request for request in behind if request and not request.served and not request.ended]
     return stage.current is not None and any(request.version == stage.current[0] for request in new)

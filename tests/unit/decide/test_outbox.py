@@ -535,6 +535,23 @@ def test_a_backup_without_statuses_tells_nothing_twice_but_what_happens_twice() 
     assert ledger_of(cluster).told == [*before, "Verified 1", "Verified 2"]
 
 
+def test_a_request_that_was_taken_back_is_so_once_though_its_end_is_only_in_the_ledger() -> None:
+    cluster = cluster_with_ledger()
+    for version in ("1", "2"):
+        cluster.version(version)
+        cluster.settle(20)
+    cluster.version("1", None)
+    cluster.settle(20)
+    before = ledger_of(cluster).told
+    assert before[-1] == "Withdrawn 1"
+    for version in ("1", "2"):
+        cluster.wipe_status("ModelVersion", f"fraud-{version}")
+    cluster.wipe_status("Model", "fraud")
+    ledger_of(cluster).forget()
+    cluster.settle(20)
+    assert ledger_of(cluster).told == [*before, "Verified 2", "Verified 1"]
+
+
 def test_long_specs_are_told_in_part_and_secrets_not_at_all() -> None:
     cluster = cluster_with_ledger()
     env = [{"name": "TOKEN", "value": "secret"}]

@@ -77,3 +77,26 @@ def test_a_model_is_deleted_once() -> None:
     version = {**entry, "version": {"version": "7", "uid": "3"}}
     assert identity(version) != identity(entry)
     assert identity(version) != identity({**version, "version": {"version": "8", "uid": "4"}})
+
+
+@pytest.mark.parametrize(
+    ("entry", "other"),
+    [
+        ({"type": "Deleted", "version": {"version": "7", "uid": "3"}}, {"version": {"version": "7", "uid": "4"}}),
+        ({"type": "Confirmed", "to": {"version": "7", "since": "a"}}, {"to": {"version": "7", "since": "b"}}),
+        ({"type": "Withdrawn", "request": {"id": "3/1"}}, {"request": {"id": "3/2"}}),
+    ],
+    ids=lambda entry: entry.get("type", ""),
+)
+def test_what_happens_once_is_told_once(entry: dict[str, Any], other: dict[str, Any]) -> None:
+    entry = {**entry, "at": "2026-01-01T00:00:00Z", "stage": "production", "uid": "1"}
+    assert identity(entry) == identity({**entry, "at": "2026-01-01T00:00:03Z", "gates": [{"name": "asked again"}]})
+    assert identity(entry) != identity({**entry, **other})
+    assert identity(entry) != identity({**entry, "uid": "2"})
+
+
+def test_what_may_happen_again_is_told_again() -> None:
+    failed = {"type": "Failed", "at": "2026-01-01T00:00:00Z", "stage": "production", "request": {"id": "3/1"}}
+    nameless = {"type": "Withdrawn", "at": "2026-01-01T00:00:00Z", "stage": "production"}
+    for entry in (failed, nameless):
+        assert identity(entry) != identity({**entry, "at": "2026-01-01T00:00:03Z"})
