@@ -302,6 +302,9 @@ class History(RuleBasedStateMachine):
 
     def _settle(self, stage: Stage, shown: dict[str, Any]) -> None:
         """What a stage learns by itself: a request stands behind what serves, a trial ends, a target was lost."""
+        if stage.pending and stage.pending.uid != shown.get("rollback", {}).get("uid"):
+            assert self.broken_once, "the Rollback was given up"
+            stage.backs[stage.pending.uid], stage.pending = "Refused", None
         current = shown.get("current", {})
         if current.get("place", 0) > stage.place or (stage.request is None and current.get("requestID")):
             stage.bind()
@@ -320,9 +323,6 @@ class History(RuleBasedStateMachine):
             if request.served:
                 assert request.version not in {version for version, _ in stage.good}, f"{request} stands by"
                 request.ended = "Superseded"
-        if stage.pending and stage.pending.uid != shown.get("rollback", {}).get("uid"):
-            assert self.broken_once, "the Rollback was given up"
-            stage.backs[stage.pending.uid], stage.pending = "Refused", None
 
     def _undone(self, stage: Stage) -> None:
         assert stage.current
@@ -361,8 +361,10 @@ class History(RuleBasedStateMachine):
             assert shown.get("sequence", 0) == stage.sequence
             wished = {wish.key for wish in self._wishes(name, seen)}
             opened = {_request_key(each, self.lines) for each in shown.get("requests", ()) if not each.get("ended")}
+            told = {version for version, (at, _) in _told(seen).items() if at == name}
             for request in stage.requests:
-                if request.key in wished and alone and not request.key.startswith("line/"):
+                known = request.version in told or not request.ended
+                if request.key in wished and known and alone and not request.key.startswith("line/"):
                     assert (request.key in opened) == (not request.ended), f"{name}: {request}"
             backs = [obj["metadata"]["uid"] for obj in seen.rollbacks if obj["spec"]["stage"] == name]
             again = self.stages[name] = _read(shown, self.lines, backs)
@@ -451,10 +453,17 @@ def _read(shown: dict[str, Any], line: int, backs: list[str]) -> Stage:
     return stage
 
 
+def _told(seen: Snapshot) -> dict[str, tuple[str, int]]:
+    """The stage and the place of the one request that each version has on record."""
+    requests = {
+        obj["spec"]["version"]: (obj.get("status") or {}).get("request") or {} for obj in seen.versions.values()
+    }
+    return {version: (request.get("stage", ""), int(request.get("place", 0))) for version, request in requests.items()}
+
+
 def _highest_told(seen: Snapshot, stage: str) -> int:
     """The highest place at a stage that a version has on record."""
-    told = ((obj.get("status") or {}).get("request") or {} for obj in seen.versions.values())
-    return max((int(request.get("place", 0)) for request in told if request.get("stage") == stage), default=0)
+    return max((place for at, place in _told(seen).values() if at == stage), default=0)
 
 
 def _stages(seen: Snapshot) -> list[dict[str, Any]]:
