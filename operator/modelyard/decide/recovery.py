@@ -58,7 +58,10 @@ def recover(world: World, state: ModelState) -> ModelState | None:
         return found
     found = _taken_up(world, memory, _ahead(memory, found), found)
     for name, remembered in memory.stages.items():
-        found = found.with_stage(replace(found.stages[name], recalled_rollbacks=remembered.rollbacks))
+        requests = tuple(_ended_since(found.stages[name], remembered))
+        found = found.with_stage(
+            replace(found.stages[name], requests=requests, recalled_rollbacks=remembered.rollbacks)
+        )
     elsewhere = world.seen.ledger is not None and memory.chain != world.seen.ledger.cluster
     # Of this cluster's own objects the chain has told, though their statuses do not know: the first append compares
     # what is put in now with all of it.
@@ -164,6 +167,14 @@ def _stage(world: World, name: str, remembered: StageMemory, known: StageState) 
         paused=remembered.paused,
         suspended=remembered.suspended,
     )
+
+
+def _ended_since(known: StageState, remembered: StageMemory) -> Iterator[Request]:
+    """The requests of a stage, of which the cluster's own objects tell as of the last move, as the ledger has them."""
+    fates = {fate.id: fate for fate in remembered.fates.values() if fate.ended}
+    for request in known.requests:
+        fate = fates.get(request.id) if request.is_open else None
+        yield _as_fated(request, fate) if fate else request
 
 
 def _current(remembered: StageMemory) -> Current | None:

@@ -552,6 +552,28 @@ def test_a_request_that_was_taken_back_is_so_once_though_its_end_is_only_in_the_
     assert ledger_of(cluster).told == [*before, "Verified 2", "Verified 1"]
 
 
+def test_a_request_that_failed_has_failed_though_its_end_is_only_in_the_ledger() -> None:
+    cluster = cluster_with_ledger()
+    cluster.version("1")
+    cluster.settle(20)
+    cluster.broken.add("2")
+    cluster.version("2")
+    cluster.settle(1)
+    cluster.model(serving={"template": {"spec": {"containers": [{"name": "server", "image": "other"}]}}})
+    cluster.settle(1)
+    assert cluster.request("2")[0] == "Deploying"
+    cluster.settle(900)
+    before = ledger_of(cluster).told
+    assert before[-2:] == ["Reconfigured 1", "Failed 2"]
+    for version in ("1", "2"):
+        cluster.wipe_status("ModelVersion", f"fraud-{version}")
+    cluster.wipe_status("Model", "fraud")
+    ledger_of(cluster).forget()
+    cluster.settle(900)
+    assert cluster.request("2") == ("Failed", "ProgressDeadlineExceeded")
+    assert ledger_of(cluster).told == [*before, "Verified 1", "Verified 2"]
+
+
 def test_long_specs_are_told_in_part_and_secrets_not_at_all() -> None:
     cluster = cluster_with_ledger()
     env = [{"name": "TOKEN", "value": "secret"}]
