@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,17 +54,36 @@ class Api:
     def request(
         self, method: str, path: str, body: Obj | None = None, kind: str = "application/json", timeout: float = 300
     ) -> Any:
-        """One request; the answer's body, open for reading. `timeout`: seconds without a byte."""
+        """One request; the answer's body, open for reading. `timeout`: seconds without a byte.
+
+        When the API server says to come again, that is done, as every client does: its cache of a new kind is not
+        filled at once.
+        """
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": kind, **dict(self.headers)}
         request = urllib.request.Request(self.server + path, data=data, method=method, headers=headers)
-        return urllib.request.urlopen(request, context=self.context, timeout=timeout)
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                return urllib.request.urlopen(request, context=self.context, timeout=timeout)
+            except HTTPError as error:
+                if not _is_to_come_again(error.code, error.headers, deadline):
+                    raise
 
     def call(self, method: str, path: str, body: Obj | None = None, kind: str = "application/json") -> Obj:
         """One request; the object answered."""
         with self.request(method, path, body, kind) as response:
             found: Obj = json.load(response)
             return found
+
+
+def _is_to_come_again(status: int, headers: Mapping[str, str], deadline: float) -> bool:
+    """Wait as long as an answer says, if it says so; whether to ask once more."""
+    again = headers.get("Retry-After") if status == COME_AGAIN else None
+    if again is None or time.monotonic() + float(again) > deadline:
+        return False
+    time.sleep(float(again))
+    return True
 
 
 def impersonating(user: str, groups: Sequence[str]) -> list[tuple[str, str]]:
@@ -122,11 +141,7 @@ class KeptOpen(Api):
     def exchange(
         self, method: str, path: str, text: str | None = None, kind: str = "application/json", headers: Headers = ()
     ) -> tuple[int, bytes]:
-        """One request with whatever text; the status code and the text answered, be it an error or not.
-
-        When the API server says to come again, that is done, as every client does: its cache of a new kind is not
-        filled at once.
-        """
+        """One request with whatever text; the status code and the text answered, be it an error or not."""
         deadline = time.monotonic() + TIMEOUT
         while True:
             try:
@@ -136,10 +151,8 @@ class KeptOpen(Api):
                     status, body = answer.status, answer.read()
             except (http.client.HTTPException, OSError) as error:
                 raise URLError(error) from error
-            again = answer.headers.get("Retry-After") if status == COME_AGAIN else None
-            if again is None or time.monotonic() + float(again) > deadline:
+            if not _is_to_come_again(status, answer.headers, deadline):
                 return status, body
-            time.sleep(float(again))
 
     @contextmanager
     def lines(self, path: str, timeout: float, headers: Headers = ()) -> Iterator[http.client.HTTPResponse]:

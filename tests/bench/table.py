@@ -28,8 +28,8 @@ def milliseconds(values: Sequence[float]) -> str:
 
 def show(rows: Sequence[Row]) -> str:
     """The rows as a table for a terminal."""
-    width = max(len(row.what) for row in rows)
-    measure = max(len(row.measured) for row in rows)
+    width = max((len(row.what) for row in rows), default=0)
+    measure = max((len(row.measured) for row in rows), default=0)
     marks = {True: "reached", False: "MISSED", None: ""}
     return "\n".join(
         f"{row.what:<{width}}  {row.measured:<{measure}}  {row.target}  {marks[row.reached]}".rstrip() for row in rows
