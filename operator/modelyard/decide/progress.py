@@ -93,16 +93,18 @@ def wanted_replicas(world: World, stage: StageSpec, state: StageState) -> int:
 
 def settled_at(state: StageState) -> datetime | None:
     """From when every node routes by the last switch; None while it is not effective."""
-    if state.current is None or state.current.effective_since is None:
-        return None
-    return state.current.effective_since + SETTLE
+    since = _effective_since(state)
+    return since + SETTLE if since else None
 
 
 def released_at(world: World, state: StageState) -> datetime | None:
     """From when what served before may be touched; None while the switch is not effective."""
-    if state.current is None or state.current.effective_since is None:
-        return None
-    return world.end_of(SETTLE, state.current.effective_since)
+    since = _effective_since(state)
+    return world.end_of(SETTLE, since) if since else None
+
+
+def _effective_since(state: StageState) -> datetime | None:
+    return state.current.effective_since if state.current else None
 
 
 def is_reached(world: World, stage: StageSpec, service_name: str, revision: str) -> bool:

@@ -1,5 +1,6 @@
 """Gates, told as stories on a simulated cluster: what stands before a stage, what is on record, what is undone."""
 
+import copy
 from datetime import timedelta
 from typing import Any
 
@@ -473,6 +474,22 @@ class TestAfterTraffic:
         cluster.settle(10)
         assert cluster.request("1") == ("Serving", "Serving")
         assert goods(cluster) == ["1"]
+
+    def test_that_it_passed_is_written_though_the_process_died_before_that(self, cluster: Cluster) -> None:
+        place = ("ConfigMap", "fraud-production")
+        cluster.hanging = {"after"}
+        promote(cluster, "1")
+        on_trial = copy.deepcopy(cluster.objects[place])
+        assert on_trial["metadata"]["annotations"]["modelyard.dev/on-trial"] == "true"
+        cluster.hanging = set()
+        cluster.settle(10)
+        cluster.objects[place] = on_trial  # the commit was made, and the write after it was not
+        cluster.settle(1)
+        assert "modelyard.dev/on-trial" not in cluster.objects[place]["metadata"]["annotations"]
+        cluster.wipe_status("Model", "fraud")
+        cluster.version("2")
+        cluster.settle(10)
+        assert goods(cluster) == ["1", "2"]
 
     def test_failed_goes_back_and_ends_the_request(self, cluster: Cluster) -> None:
         promote(cluster, "1")

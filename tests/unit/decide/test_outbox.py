@@ -521,16 +521,21 @@ def test_a_lost_status_tells_nothing_twice() -> None:
     assert ledger_of(cluster).told == [*before, "RolledBack 1"]
 
 
+def lose_statuses(cluster: Cluster) -> None:
+    """As when a backup was restored: of the Model, its versions, and in the process."""
+    for kind, name in list(cluster.objects):
+        if kind in ("Model", "ModelVersion"):
+            cluster.wipe_status(kind, name)
+    ledger_of(cluster).forget()
+
+
 def test_a_backup_without_statuses_tells_nothing_twice_but_what_happens_twice() -> None:
     cluster = cluster_with_ledger()
     for version in ("1", "2"):
         cluster.version(version)
         cluster.settle(20)
     before = ledger_of(cluster).told
-    for version in ("1", "2"):
-        cluster.wipe_status("ModelVersion", f"fraud-{version}")
-    cluster.wipe_status("Model", "fraud")
-    ledger_of(cluster).forget()
+    lose_statuses(cluster)
     cluster.settle(20)
     assert ledger_of(cluster).told == [*before, "Verified 1", "Verified 2"]
 
@@ -544,10 +549,7 @@ def test_a_request_that_was_taken_back_is_so_once_though_its_end_is_only_in_the_
     cluster.settle(20)
     before = ledger_of(cluster).told
     assert before[-1] == "Withdrawn 1"
-    for version in ("1", "2"):
-        cluster.wipe_status("ModelVersion", f"fraud-{version}")
-    cluster.wipe_status("Model", "fraud")
-    ledger_of(cluster).forget()
+    lose_statuses(cluster)
     cluster.settle(20)
     assert ledger_of(cluster).told == [*before, "Verified 2", "Verified 1"]
 
@@ -565,10 +567,7 @@ def test_a_request_that_failed_has_failed_though_its_end_is_only_in_the_ledger()
     cluster.settle(900)
     before = ledger_of(cluster).told
     assert before[-2:] == ["Reconfigured 1", "Failed 2"]
-    for version in ("1", "2"):
-        cluster.wipe_status("ModelVersion", f"fraud-{version}")
-    cluster.wipe_status("Model", "fraud")
-    ledger_of(cluster).forget()
+    lose_statuses(cluster)
     cluster.settle(900)
     assert cluster.request("2") == ("Failed", "ProgressDeadlineExceeded")
     assert ledger_of(cluster).told == [*before, "Verified 1", "Verified 2"]
