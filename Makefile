@@ -44,7 +44,8 @@ ledger-secrets:
 	@$(KUBECTL) -n modelyard-system create secret generic ledger-key --from-file=key.pem=.cluster/ledger.pem --dry-run=client -o yaml \
 	  | $(KUBECTL) apply -f - >/dev/null
 
-# Namespaces labelled modelyard.dev/unprotected are for tests in which an administrator plays the operator.
+# Namespaces labelled modelyard.dev/unprotected are for tests in which an administrator plays the operator. With the test
+# at the end, the next command may write a Model: to one that is a few seconds early the API server says ServiceUnavailable.
 install-dev: images ledger-secrets ## install or upgrade the operator from this checkout in the cluster
 	$(HELM) upgrade --install modelyard charts/modelyard --namespace modelyard-system --create-namespace \
 	  --set image.repository=modelyard --set image.tag=dev --set image.pullPolicy=IfNotPresent \
@@ -54,6 +55,7 @@ install-dev: images ledger-secrets ## install or upgrade the operator from this 
 	  --set clusterName=dev,ledger.url=s3://ledger/modelyard,ledger.secretName=ledger-s3,ledger.signingSecretName=ledger-key \
 	  --set ledger.endpoint="$$(sed -n 's/^AWS_ENDPOINT_URL=//p' .cluster/s3.env)" \
 	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
+	@$(HELM) test modelyard --namespace modelyard-system --timeout 3m
 
 demo: cluster install-dev ## the main job on a real model: register, verify, serve, promote, roll back
 	@$(UV) run --group demo python -m dev.demo
