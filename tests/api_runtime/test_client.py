@@ -1,6 +1,7 @@
 """The client against a real API server: what apply, guards, pages and refusals are really like."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,16 @@ async def test_an_object_is_made_once(client: Client, namespace: str) -> None:
 
     with pytest.raises(AlreadyExistsError, match=f"create ConfigMap {namespace}/settings: .*already exists"):
         await client.create(config_map(namespace))
+
+
+async def test_neither_proxies_of_the_environment_nor_a_netrc_are_asked(
+    client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    assert await client.create(config_map(namespace))
 
 
 async def test_apply_owns_exactly_its_fields(client: Client, here: Kube, namespace: str) -> None:

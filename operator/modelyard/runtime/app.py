@@ -9,6 +9,7 @@ then must not be continued. A standby watches too, so that it can take over with
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -190,6 +191,9 @@ class Operator:
             except KubeError as error:
                 log.warning("cluster could not be read", extra=fields(error=str(error)))
             await asyncio.sleep(RETRY)
+        # The collector would walk through all of it again and again, and nothing happens meanwhile.
+        gc.collect()
+        gc.freeze()
         self._synced = True
         counts = {kind.plural: self._cache.count(kind.name) for kind in OBSERVED}
         log.info("cluster read", extra=fields(**counts))
