@@ -75,6 +75,14 @@ def test_a_status_write_leaves_the_spec_and_its_generation_alone(registry: Regis
     assert written["metadata"]["generation"] == created["metadata"]["generation"]
 
 
+def test_a_status_has_one_owner(registry: Registry) -> None:
+    registry.create(full("Model"))
+    body = {"status": {"stages": [{"name": "production"}], "transitions": [{"stage": "production"}]}}
+    written = registry.patch(full("Model"), body, subresource="status")
+    owned = [each["fieldsV1"] for each in written["metadata"]["managedFields"] if each.get("subresource") == "status"]
+    assert owned == [{"f:status": {}}]
+
+
 def test_the_operators_memory_is_kept_where_it_belongs_and_nowhere_else(registry: Registry) -> None:
     registry.create(full("Model"))
     stage = {"name": "production", "bytesCheck": {"ok": True}, "requests": [{"id": "a/1", "newInTheNextRelease": 1}]}

@@ -15,6 +15,7 @@ from modelyard.api import names
 
 VALIDATIONS = "x-kubernetes-validations"
 LIST_TYPE = "x-kubernetes-list-type"
+MAP_TYPE = "x-kubernetes-map-type"
 LIST_MAP_KEYS = "x-kubernetes-list-map-keys"
 PATTERN_MESSAGE = "x-modelyard-pattern-message"
 """Becomes, with `pattern`, a CEL rule: the API server's own message for a pattern shows only the pattern."""

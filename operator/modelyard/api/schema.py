@@ -15,7 +15,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from modelyard.api.base import LIST_MAP_KEYS, LIST_TYPE, PATTERN_MESSAGE, VALIDATIONS, ApiType
+from modelyard.api.base import LIST_MAP_KEYS, LIST_TYPE, MAP_TYPE, PATTERN_MESSAGE, VALIDATIONS, ApiType
 
 Schema = dict[str, Any]
 
@@ -36,6 +36,7 @@ _ORDER = (
     "maxItems",
     "maxProperties",
     INT_OR_STRING,
+    MAP_TYPE,
     LIST_TYPE,
     LIST_MAP_KEYS,
     PRESERVE,

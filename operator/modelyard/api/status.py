@@ -7,9 +7,9 @@ older CRD does not list would be refused, and the operator could write nothing a
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from modelyard.api.base import ApiType, OpenType, list_map
+from modelyard.api.base import MAP_TYPE, ApiType, OpenType, list_map
 from modelyard.api.signatures import SignatureStatus
 
 UNSEEN = -1
@@ -38,7 +38,9 @@ Conditions = Annotated[list[Condition], Field(json_schema_extra=list_map("type")
 
 
 class Status(ApiType):
-    """What every status has."""
+    """What every status has. The operator alone writes it, always as a whole: it has one owner, not one a field."""
+
+    model_config = ConfigDict(json_schema_extra={MAP_TYPE: "atomic"})
 
     observed_generation: Annotated[int, Field(ge=UNSEEN)] | None = None
     """The generation of the object that this status was derived from; -1 until the operator has seen the object."""
