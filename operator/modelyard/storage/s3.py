@@ -4,6 +4,8 @@ Implements ObjectStore with boto3. Every ranged read carries If-Match with the E
 VersionId where it is known. Checksums that the store offers are ignored. Nothing is written here.
 """
 
+import gzip
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -11,6 +13,8 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import JSONFileLoader
+from botocore.session import get_session
 
 from modelyard.api.reasons import ArtifactReason
 from modelyard.storage.errors import ArtifactError
@@ -44,7 +48,9 @@ def connect(settings: StorageSettings) -> Any:
         s3={"addressing_style": ADDRESSING[settings.force_path_style]},
         response_checksum_validation="when_required",  # we hash every byte ourselves
     )
-    session = boto3.session.Session()
+    core = get_session()
+    core.get_component("data_loader").file_loader = _Descriptions()
+    session = boto3.session.Session(botocore_session=core)
     client = session.client(
         "s3",
         endpoint_url=settings.endpoint,
@@ -54,6 +60,20 @@ def connect(settings: StorageSettings) -> Any:
     )
     limit_answers(client)
     return client
+
+
+class _Descriptions(JSONFileLoader):  # type: ignore[misc]
+    """What is read about the services of AWS for every client, as plain dicts.
+
+    botocore makes ordered ones, which take 4 MiB more and a third of the time until the first call.
+    """
+
+    def load_file(self, file_path: str) -> Any:
+        for ending, opened in ((".json", open), (".json.gz", gzip.open)):
+            if os.path.isfile(file_path + ending):
+                with opened(file_path + ending, "rb") as file:
+                    return json.load(file)
+        return None
 
 
 def _ca_file(pem: str) -> str:
