@@ -11,6 +11,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any
 
+from modelyard.decide.state import TRANSITIONS_BESIDE_LEDGER
 from tests.bench.floor import Floor, create_rollback
 from tests.bench.sightings import Sightings
 from tests.bench.table import Row, milliseconds, percentile
@@ -23,8 +24,8 @@ MODELS = 10
 """As many take turns, so that each has come to rest when it is its turn again."""
 REST = 10.0
 """Seconds that a Model has for that: what it replaced is kept for five more after a switch."""
-HISTORY = 50
-"""As long as a history becomes (`decide.state.TRANSITIONS_KEPT`)."""
+HISTORY = TRANSITIONS_BESIDE_LEDGER
+"""As long as a history becomes where a ledger is kept, as the operator that is measured does."""
 
 
 class Answers:

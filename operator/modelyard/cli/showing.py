@@ -84,7 +84,7 @@ def history(
     """Every move of a Model's stages: who, when, why.
 
     The newest last. From the ledger: everything that ever happened. Where there is none, from the Model's status, which
-    keeps the last 50 moves.
+    keeps the last 50 moves (20 beside a ledger).
     """
     try:
         _from_ledger(access, what, url, output)
@@ -92,7 +92,7 @@ def history(
     except (NoLedgerError, UnknownChainError, KubeError) as error:
         if url:
             raise
-        say(f"from the Model's status, which keeps the last 50 moves: {error}")
+        say(f"from the Model's status, which keeps the last moves only: {error}")
     reference = Reference.parse(what, "MODEL[@STAGE]")
     model = find_model(access.connect(reference.namespace), reference.name)
     if reference.stage is not None:

@@ -21,7 +21,7 @@ from modelyard.decide import rollback
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.state import (
     ROLLBACKS_KEPT,
-    TRANSITIONS_KEPT,
+    TRANSITIONS_BESIDE_LEDGER,
     VOIDED_KEPT,
     Current,
     HandledRollback,
@@ -74,7 +74,7 @@ def recover(world: World, state: ModelState) -> ModelState | None:
         recalled=memory.head.number if memory.stages else None,
     )
     history = (codec.dump(_line(record)) for record in memory.history)
-    return replace(found, ledger=ledger, transitions=tuple(history)[-TRANSITIONS_KEPT:])
+    return replace(found, ledger=ledger, transitions=tuple(history)[-TRANSITIONS_BESIDE_LEDGER:])
 
 
 def adopted(world: World) -> Memory | None:

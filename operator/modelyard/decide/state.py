@@ -19,6 +19,9 @@ from typing import Any
 from modelyard.api import codec
 
 TRANSITIONS_KEPT = 50
+"""As long as no ledger keeps them all."""
+TRANSITIONS_BESIDE_LEDGER = 20
+"""Where one does: what is written at every commit is waited for by every rollback."""
 ENDED_REQUESTS_KEPT = 10
 OPEN_REQUESTS_KEPT = 200
 """Never-served requests a stage works through; with them a status stays far below what etcd takes."""
@@ -341,4 +344,5 @@ class ModelState:
 
     def record(self, transition: Transition) -> "ModelState":
         """The same Model with one more line of history."""
-        return replace(self, transitions=(*self.transitions, codec.dump(transition))[-TRANSITIONS_KEPT:])
+        kept = TRANSITIONS_KEPT if self.ledger is None else TRANSITIONS_BESIDE_LEDGER
+        return replace(self, transitions=(*self.transitions, codec.dump(transition))[-kept:])

@@ -170,7 +170,7 @@ def test_history_falls_back_on_what_the_status_keeps(yard: Yard, capsys: Any) ->
         assert main(["history", "fraud@production"]) == 0
         told = capsys.readouterr()
         assert len(told.out.splitlines()) == 2
-        assert "from the Model's status, which keeps the last 50 moves: " in told.err
+        assert "from the Model's status, which keeps the last moves only: " in told.err
     assert main(["history", "fraud@production", "--ledger", "service://modelyard-system/modelyard-ledger"]) == 1
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from modelyard.api.codec import format_time
 from modelyard.decide import decide, outbox, settled_and_told
 from modelyard.decide.plan import Commit
+from modelyard.decide.state import TRANSITIONS_BESIDE_LEDGER, TRANSITIONS_KEPT
 from modelyard.ledger.records import Record
 from tests.tries import some, tries
 from tests.unit.decide.ledger import Ledger
@@ -448,6 +449,22 @@ def test_a_ledger_configured_later_is_told_what_is_remembered() -> None:
     first = cluster.ledger.records[0]
     assert first.effective_at
     assert first.message == "it happened before a ledger was configured"
+
+
+def test_a_status_keeps_fewer_moves_beside_a_ledger_which_is_told_all_of_them_first() -> None:
+    cluster = Cluster()
+    for number in range(2 * TRANSITIONS_KEPT):
+        cluster.model(stages=[{"name": "production", "paused": number % 2 == 0}])
+        cluster.settle(1)
+    remembered = status(cluster)["transitions"]
+    assert len(remembered) == TRANSITIONS_KEPT
+    cluster.ledger = Ledger()
+    cluster.settle(20)
+    assert [format_time(record.at) for record in cluster.ledger.records] == [line["at"] for line in remembered]
+    cluster.model(stages=[{"name": "production", "paused": True}])
+    cluster.settle(20)
+    assert status(cluster)["transitions"][:-1] == remembered[1 - TRANSITIONS_BESIDE_LEDGER :]
+    assert len(cluster.ledger.records) == TRANSITIONS_KEPT + 1
 
 
 def test_a_failed_verification_that_is_tried_again_holds_nothing_up() -> None:
