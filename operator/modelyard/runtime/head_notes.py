@@ -60,8 +60,8 @@ class HeadNotes:
 
     async def note_all(self) -> None:
         """Note the head of every Model that has one, and none of today."""
-        keys = list(self._cache.keys())
-        self._noted = {key: day for key, day in self._noted.items() if key in set(keys)}
+        keys = set(self._cache.keys())
+        self._noted = {key: day for key, day in self._noted.items() if key in keys}
         for key in keys:
             ledger = ((self._cache.holding(key).model or {}).get("status") or {}).get("ledger") or {}
             now = self._clock()
