@@ -46,7 +46,7 @@ class Answers:
                 with urllib.request.urlopen(self._url, timeout=10) as response:
                     self.seen.append((time.perf_counter(), response.read().decode().split()[0]))
             except OSError as error:
-                self.failures.append(str(error))
+                self.failures.append(f"{type(error).__name__}: {error}")
             time.sleep(0.01)
 
     def first(self, version: str, since: float, timeout: float = 30) -> float:
@@ -103,12 +103,12 @@ def warm_rollback(api: Api, registry: Registry, floor: Floor, rounds: int = ROUN
         answers.stop()
     ratio = percentile(switched, 0.5) / percentile(floors, 0.5)
     quick = percentile(answered, 0.5) <= 1 and percentile(answered, 0.99) <= 2
+    failed = f"{len(answers.failures)} of {len(answers.seen) + len(answers.failures)}"
     return [
         Row("warm rollback: created -> Service switched", milliseconds(switched), f"{ratio:.1f}x floor, at most 3x",
             ratio <= 3),
         Row("warm rollback: created -> first answer", milliseconds(answered), "p50 <= 1 s, p99 <= 2 s", quick),
-        Row("requests failed meanwhile", f"{len(answers.failures)} of {len(answers.seen) + len(answers.failures)}",
-            "none", not answers.failures),
+        Row("requests failed meanwhile", "; ".join([failed, *answers.failures[:3]]), "none", not answers.failures),
     ]  # fmt: skip
 
 
