@@ -55,7 +55,8 @@ install-dev: images ledger-secrets ## install or upgrade the operator from this 
 	  --set clusterName=dev,ledger.url=s3://ledger/modelyard,ledger.secretName=ledger-s3,ledger.signingSecretName=ledger-key \
 	  --set ledger.endpoint="$$(sed -n 's/^AWS_ENDPOINT_URL=//p' .cluster/s3.env)" \
 	  --set-string podAnnotations.image="$$(cat .cluster/images/modelyard_dev 2>/dev/null)" --take-ownership --force-conflicts --wait --timeout 3m
-	@$(HELM) test modelyard --namespace modelyard-system --timeout 3m
+	@$(HELM) test modelyard --namespace modelyard-system --timeout 3m >/dev/null \
+	  || { $(KUBECTL) --namespace modelyard-system logs modelyard-test; exit 1; }
 
 demo: cluster install-dev ## the main job on a real model: register, verify, serve, promote, roll back
 	@$(UV) run --group demo python -m dev.demo

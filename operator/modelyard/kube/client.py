@@ -33,8 +33,6 @@ LIST_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 KEEP_ALIVE = 60
 """Seconds an idle connection is kept. Below the 90 s after which the API server closes it: a write must not meet
 a connection that is being closed. Above the pause between two renewals of the lease, so one is always open."""
-READ_AHEAD = 1 << 21
-"""Bytes of an answer that are taken from the connection before somebody reads them: a page of a list fits."""
 
 PAGE = 500
 APPLY = "application/apply-patch+yaml"
@@ -52,11 +50,8 @@ class Page:
 
 
 class _Connections(RESTClientObject):
-    def _create_pool_manager(self) -> aiohttp.ClientSession:
-        # The library's own reads the .netrc and the environment's proxies at every request, each in a thread. Neither
-        # is meant for an API server, the watches ask neither, and a thread takes longer than the rest of a call.
-        connector = aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=KEEP_ALIVE)
-        return aiohttp.ClientSession(connector=connector, trust_env=False, read_bufsize=READ_AHEAD)
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(limit=self.maxsize, ssl=self.ssl_context, keepalive_timeout=KEEP_ALIVE)
 
 
 class Client:

@@ -17,7 +17,9 @@ class LoginError(Exception):
 
 async def load_configuration() -> Configuration:
     """Read address, certificates and token afresh; a ServiceAccount's token is read again every minute after."""
-    configuration = Configuration()
+    # Else the .netrc and the environment's proxies are read at every request, each in a thread. Neither is meant for an
+    # API server, the watches ask neither, and a thread takes longer than the rest of a call.
+    configuration = Configuration(client_session_kwargs={"trust_env": False})
     path = os.environ.get("KUBECONFIG")
     try:
         if path:

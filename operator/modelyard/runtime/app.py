@@ -191,7 +191,7 @@ class Operator:
             except KubeError as error:
                 log.warning("cluster could not be read", extra=fields(error=str(error)))
             await asyncio.sleep(RETRY)
-        # The collector would walk through all of it again and again, and nothing happens meanwhile.
+        # The garbage collector would walk through all of it again and again, and nothing else happens meanwhile.
         gc.collect()
         gc.freeze()
         self._synced = True
