@@ -28,7 +28,6 @@ NEEDED = {
     "iptables": "/usr/sbin/iptables",
     "mmdebstrap": "/usr/bin/mmdebstrap",
     "mount": "/bin/mount",
-    "nftables": "/usr/sbin/nft",
     "openssl": "/usr/bin/openssl",
     "runc": "/usr/sbin/runc",
     "util-linux": "/usr/bin/nsenter",
