@@ -73,12 +73,14 @@ async def test_neither_proxies_of_the_environment_nor_a_netrc_are_asked(
     assert await client.create(config_map(namespace))
 
 
-async def test_apply_owns_exactly_its_fields(client: Client, here: Kube, namespace: str) -> None:
-    await client.apply(config_map(namespace, a="1", b="2"))
+async def test_a_patch_takes_away_what_it_names_and_leaves_what_others_wrote(
+    client: Client, here: Kube, namespace: str
+) -> None:
+    await client.create(config_map(namespace, a="1", b="2"))
     here.patch("configmap", "settings", {"data": {"theirs": "3"}})
-    applied = await client.apply(config_map(namespace, a="9"))
+    patched = await client.patch(CONFIG_MAP, namespace, "settings", {"data": {"a": "9", "b": None}})
 
-    assert applied["data"] == {"a": "9", "theirs": "3"}
+    assert patched["data"] == {"a": "9", "theirs": "3"}
 
 
 async def test_a_status_is_written_only_over_the_state_it_was_decided_on(client: Client, fraud: Fraud) -> None:
@@ -118,14 +120,15 @@ async def test_a_status_is_not_written_to_nothing(client: Client, fraud: Fraud, 
         await fraud.write_status(client, 1)
 
 
-async def test_an_apply_with_a_uid_neither_makes_nor_takes_over_an_object(client: Client, namespace: str) -> None:
-    guarded = config_map(namespace, a="1")
-    guarded["metadata"]["uid"] = NOBODYS
+async def test_a_patch_of_a_state_changes_no_other_and_makes_nothing(client: Client, namespace: str) -> None:
+    body = {"metadata": {"resourceVersion": "1"}, "data": {"a": "1"}}
+    with pytest.raises(NotFoundError):
+        await client.patch(CONFIG_MAP, namespace, "settings", body)
+    made = await client.create(config_map(namespace))
     with pytest.raises(ConflictError):
-        await client.apply(guarded)
-    await client.create(config_map(namespace))
-    with pytest.raises(InvalidError):
-        await client.apply(guarded)
+        await client.patch(CONFIG_MAP, namespace, "settings", body)
+    body["metadata"] = {"resourceVersion": made["metadata"]["resourceVersion"]}
+    assert (await client.patch(CONFIG_MAP, namespace, "settings", body))["data"] == {"a": "1"}
 
 
 async def test_only_the_object_that_was_seen_is_deleted(client: Client, namespace: str) -> None:

@@ -98,7 +98,7 @@ async def test_a_missed_change_is_read_and_the_watch_is_put_to_the_test(
     yard: Yard, client: Client, namespace: str
 ) -> None:
     yard.cache.put(await client.create(config_map(namespace, a="1")))
-    changed = await client.apply(config_map(namespace, a="2"))
+    changed = await client.patch(CONFIG_MAP, namespace, "settings", {"data": {"a": "2"}})
 
     assert await yard.sweep() == [Key(namespace, "fraud")]
     found = yard.cache.get(yard.address)

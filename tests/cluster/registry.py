@@ -17,10 +17,10 @@ ROUTED = Timeout("the node routes by the last switch", 15)
 STAGE_MOVES = Timeout("the stage serves the version", PODS_READY.seconds + VERSION_VERIFIED.seconds)
 
 
-def template(**environment: str) -> Obj:
+def template(port: int = 8080, **environment: str) -> Obj:
     """A pod template with the test's server."""
-    env = [{"name": name, "value": value} for name, value in environment.items()]
-    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    env = [{"name": name, "value": value} for name, value in ({"PORT": str(port)} | environment).items()]
+    probe = {"httpGet": {"path": "/", "port": port}, "periodSeconds": 1}
     container = {
         "name": "server",
         "image": "modelyard:dev",

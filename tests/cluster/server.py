@@ -45,4 +45,4 @@ if __name__ == "__main__":
     if os.environ.get("MODELYARD_TEST_BROKEN"):
         while True:
             time.sleep(1)
-    ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+    ThreadingHTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()

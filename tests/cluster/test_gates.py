@@ -201,11 +201,16 @@ def test_somebody_asks_for_another_attempt(registry: Registry) -> None:
     assert line(registry.kube.get("modelversion", "fraud-1"), "mood")["retry"] == "the mood is better"
 
 
+def no_trial(configmap: Obj) -> bool:
+    return "modelyard.dev/on-trial" not in configmap["metadata"]["annotations"]
+
+
 def test_a_revision_that_fails_in_traffic_is_undone_without_a_failed_request(registry: Registry) -> None:
     registry.model(stages=[production(asks("AfterTraffic", "candidate.flavour != 'bitter'"))])
     registry.version("1")
     registry.serves("1")
     answered(registry, "1", "smoke", "Passed")
+    registry.kube.wait("configmap", "fraud-production", no_trial, GATE_ANSWERS, "the trial is over")
     registry.answered_by("1")
     with Load(registry.url()) as load:
         load.until("1")

@@ -145,6 +145,21 @@ def test_a_template_change_takes_over_without_a_failed_request(registry: Registr
     assert registry.history()[-1] == ("Reconfigured", "1")
 
 
+def test_another_port_replaces_the_one_before(registry: Registry) -> None:
+    registry.model()
+    promote(registry, "1")
+    registry.model(serving={"template": template(port=9000), "port": 9000})
+    registry.kube.wait(
+        "service",
+        "fraud-production",
+        lambda s: [port["port"] for port in s["spec"]["ports"]] == [9000],
+        STAGE_MOVES,
+        "the Service has the other port alone",
+    )
+    registry.answered_by("1")
+    assert registry.history()[-1] == ("Reconfigured", "1")
+
+
 @pytest.mark.parametrize("how", ["edit", "deletion"])
 def test_withdrawal_gives_the_stage_back(registry: Registry, how: str) -> None:
     registry.model()

@@ -12,12 +12,15 @@ from typing import Any
 from modelyard.api import codec, names
 from modelyard.decide import podspec
 from modelyard.decide.podspec import compact
+from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import ServingSpec, StageSpec
 from modelyard.decide.state import Current, Revision, StageState
 from modelyard.decide.world import World
 
 FETCH_CONTAINER = "modelyard-fetch"
 MODEL_VOLUME = "modelyard-model"
+_TELLING = frozenset({names.ANNOTATION_SEQUENCE, names.ANNOTATION_ON_TRIAL})
+"""Annotations of a stage's Service and ConfigMap that others may act on."""
 DRAIN_SECONDS = 5
 """How long a stopping server goes on serving: longer than kube-proxy takes to forget its address."""
 
@@ -143,19 +146,64 @@ def _stage_metadata(world: World, stage: StageSpec, name: str, current: Current)
 
 
 def with_state(manifest: dict[str, Any], state: StageState) -> dict[str, Any]:
-    """A Service or ConfigMap of a stage with the stage's state in it: what `recovery` reads when status is lost.
+    """A new Service or ConfigMap of a stage, with the stage's state in it."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata["annotations"], names.ANNOTATION_REVISION: _annotated(manifest["kind"], state)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def change(present: Obj, manifest: Mapping[str, Any], state: StageState) -> dict[str, Any]:
+    """The merge patch that makes a Service or ConfigMap of a stage what it should be; empty when it is.
+
+    What others added to it stays, but for what decides where requests go. The stage's state in it is not written for
+    its own sake.
+    """
+    wanted, known = manifest["metadata"], present["metadata"]
+    told = {name: text for name, text in (known.get("annotations") or {}).items() if name in _TELLING}
+    found: dict[str, Any] = {
+        "labels": _overwritten(known.get("labels") or {}, wanted["labels"], keep=True),
+        "annotations": _overwritten(told, wanted["annotations"]),
+    }
+    body: dict[str, Any] = {"metadata": {part: changed for part, changed in found.items() if changed}}
+    if manifest["kind"] == "ConfigMap":
+        body["data"] = _overwritten(present.get("data") or {}, manifest["data"])
+    else:
+        body["spec"] = _rerouted(present["spec"], manifest["spec"])
+    body = {part: changed for part, changed in body.items() if changed}
+    if body:
+        annotations = body.setdefault("metadata", {}).setdefault("annotations", {})
+        annotations[names.ANNOTATION_REVISION] = _annotated(manifest["kind"], state)
+    return body
+
+
+def _rerouted(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a Service's spec is to change. A list of ports is replaced whole by a merge patch."""
+    selected = _overwritten(present.get("selector") or {}, wanted["selector"])
+    ports = [{key: port.get(key) for key in wanted["ports"][0]} for port in present.get("ports") or ()]
+    return ({"selector": selected} if selected else {}) | (
+        {"ports": wanted["ports"]} if ports != wanted["ports"] else {}
+    )
+
+
+def _overwritten(present: Mapping[str, Any], wanted: Mapping[str, Any], *, keep: bool = False) -> dict[str, Any]:
+    """The merge patch from one map to another; `keep`: with what only the first has."""
+    gone = () if keep else (name for name in present if name not in wanted)
+    changed = {name: value for name, value in wanted.items() if present.get(name) != value}
+    return changed | dict.fromkeys(gone)
+
+
+def _annotated(kind: str, state: StageState) -> str:
+    """The stage's state in its Service and its ConfigMap: what `recovery` reads when status is lost.
 
     It is as of the last move of the pointer, that of the ConfigMap as of the end of the trial that came with it; a
     Rollback under way then is not taken up again. The Service, whose write is what moves traffic, carries the pointer
     and the revisions only.
     """
-    metadata = manifest["metadata"]
     revisions = tuple(replace(revision, template={}) for revision in state.revisions)
     kept = replace(state, rollback=None, revisions=revisions)
-    if manifest["kind"] == "Service":
+    if kind == "Service":
         kept = replace(kept, requests=(), handled_rollbacks=())
-    annotations = {**metadata["annotations"], names.ANNOTATION_REVISION: compact(codec.dump(kept))}
-    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+    return compact(codec.dump(kept))
 
 
 def stage_labels(world: World, stage: StageSpec) -> dict[str, str]:

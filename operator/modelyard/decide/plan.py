@@ -56,13 +56,6 @@ class Create:
 
 
 @dataclass(frozen=True)
-class Apply:
-    """Server-side apply to an object of ours that exists."""
-
-    manifest: Obj
-
-
-@dataclass(frozen=True)
 class ReplaceStatus:
     """Write an object's whole status. `uid` guards against a namesake made since."""
 
@@ -79,6 +72,8 @@ class Patch:
     kind: str
     name: str
     body: Obj
+    resource_version: str = ""
+    """The state that was decided on, where what was written since must not be turned back."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ class Delete:
     """What told that nobody needs it; read before, as for a commit."""
 
 
-Action = Create | Apply | ReplaceStatus | Patch | Delete
+Action = Create | ReplaceStatus | Patch | Delete
 
 
 @dataclass(frozen=True)

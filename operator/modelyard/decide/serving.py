@@ -3,7 +3,7 @@
 The Service comes first: it is what moves traffic. Deployments are made, scaled and deleted, never rewritten.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from modelyard.api import codec, names
 from modelyard.decide import manifests, progress, targets
 from modelyard.decide.gates.probe import Probe, service
-from modelyard.decide.plan import Action, Apply, Create, Delete, Patch
+from modelyard.decide.plan import Action, Create, Delete, Patch
 from modelyard.decide.revisions import Built
 from modelyard.decide.snapshot import Obj
 from modelyard.decide.spec import StageSpec
@@ -52,21 +52,20 @@ def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
     stage, state = outcome.spec, outcome.state
     if state.current is None:
         return
-    wanted = [(world.seen.configmaps, manifests.configmap(world, stage, state, state.current), "data")]
+    wanted = [(world.seen.configmaps, manifests.configmap(world, stage, state, state.current))]
     if stage.serving:
-        service = manifests.service(world, stage, state.current)
-        wanted.insert(0, (world.seen.services, service, "spec"))
-    for known, manifest, part in wanted:
-        name = manifest["metadata"]["name"]
-        if (manifest["kind"], name) in world.seen.conflicts:
+        wanted.insert(0, (world.seen.services, manifests.service(world, stage, state.current)))
+    for known, manifest in wanted:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if (kind, name) in world.seen.conflicts:
             continue
         present = known.get(name)
-        if present is not None and manifest["kind"] == "Service" and _serves_ahead(world, outcome, present):
-            continue
         if present is None:
             yield Create(manifests.with_state(manifest, state))
-        elif _differs(present, manifest, part):
-            yield Apply(manifests.with_state(manifest, state))
+        elif kind == "Service" and _serves_ahead(world, outcome, present):
+            continue
+        elif change := manifests.change(present, manifest, state):
+            yield Patch(kind, name, change, present["metadata"]["resourceVersion"])
 
 
 def _serves_ahead(world: World, outcome: StageOutcome, present: Obj) -> bool:
@@ -81,21 +80,6 @@ def _serves_ahead(world: World, outcome: StageOutcome, present: Obj) -> bool:
         return False
     wanted = progress.wanted_replicas(world, stage, outcome.state)
     return not progress.of_revision(world, stage, current.revision, wanted).ready
-
-
-def _differs(present: Obj, manifest: Mapping[str, Any], part: str) -> bool:
-    """Whether what we write differs from what there is; the annotated state is not written for its own sake."""
-    written, known = manifest["metadata"]["annotations"], present["metadata"].get("annotations") or {}
-    if any(written.get(name) != known.get(name) for name in (names.ANNOTATION_SEQUENCE, names.ANNOTATION_ON_TRIAL)):
-        return True
-    labels = present["metadata"].get("labels") or {}
-    if not manifest["metadata"]["labels"].items() <= labels.items():
-        return True
-    if part == "data":
-        return bool(present.get("data") != manifest["data"])
-    spec, mine = present["spec"], manifest["spec"]
-    ports = [{key: port.get(key) for key in mine["ports"][0]} for port in spec.get("ports") or ()]
-    return bool(spec.get("selector") != mine["selector"] or ports != mine["ports"])
 
 
 def _services(world: World, stage: StageSpec, probes: Iterable[Probe]) -> Iterator[Action]:

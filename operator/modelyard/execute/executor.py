@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any, Protocol, assert_never
 
 from modelyard.api import names
-from modelyard.decide.plan import Action, Apply, Commit, Create, Delete, Patch, Plan, ReplaceStatus, Sighting
+from modelyard.decide.plan import Action, Commit, Create, Delete, Patch, Plan, ReplaceStatus, Sighting
 from modelyard.decide.snapshot import Obj
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.writer import Writer
@@ -199,21 +199,16 @@ class Executor:
             case ReplaceStatus() | Delete():
                 return action.kind, namespace, action.name, action.uid
             case Patch():
-                kind, name = action.kind, action.name
-            case Apply():
-                kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
+                known = self._world.known(action.kind, namespace, action.name)
+                return (action.kind, namespace, action.name, known["metadata"]["uid"]) if known else None
             case _:
                 return None
-        known = self._world.known(kind, namespace, name)
-        return (kind, namespace, name, known["metadata"]["uid"]) if known else None
 
     async def _act(self, namespace: str, model: str, action: Action) -> None:
         self._fence()
         match action:
             case Create():
                 await self._create(namespace, model, action)
-            case Apply():
-                await self._apply(namespace, action)
             case ReplaceStatus():
                 await self._replace_status(namespace, action)
             case Patch():
@@ -238,18 +233,6 @@ class Executor:
             self._world.refused(namespace, model, kind, name, error.cause)
             raise
 
-    async def _apply(self, namespace: str, action: Apply) -> None:
-        manifest = _placed(action.manifest, namespace)
-        known = self._world.known(manifest["kind"], namespace, manifest["metadata"]["name"])
-        if known is not None:
-            # Without its uid an object deleted meanwhile would be made again, and a stranger's be taken over. Without
-            # its resourceVersion a write that was long on its way would turn back what was written since.
-            manifest["metadata"] |= {name: known["metadata"][name] for name in ("uid", "resourceVersion")}
-        try:
-            self._world.wrote(await self._writer.apply(manifest))
-        except ConflictError:
-            self._world.wrote(await self._writer.get(KINDS[manifest["kind"]], namespace, manifest["metadata"]["name"]))
-
     async def _replace_status(self, namespace: str, action: ReplaceStatus) -> None:
         """Write the status of the object with that uid, whatever else of it is written at the same time.
 
@@ -273,7 +256,14 @@ class Executor:
         raise conflict
 
     async def _patch(self, namespace: str, action: Patch) -> None:
-        self._world.wrote(await self._writer.patch(KINDS[action.kind], namespace, action.name, action.body))
+        kind, body = KINDS[action.kind], action.body
+        if action.resource_version:
+            metadata = {**(body.get("metadata") or {}), "resourceVersion": action.resource_version}
+            body = {**body, "metadata": metadata}
+        try:
+            self._world.wrote(await self._writer.patch(kind, namespace, action.name, body))
+        except ConflictError:  # a write that was long on its way would turn back what was written since
+            self._world.wrote(await self._writer.get(kind, namespace, action.name))
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         kind, uid = KINDS[action.kind], action.uid
@@ -330,7 +320,7 @@ def _phases(actions: Sequence[Action]) -> Iterator[tuple[str, list[Action]]]:
 
 def _phase(action: Action) -> str:
     match action:
-        case Apply(manifest) if manifest["kind"] == "Service":
+        case Patch(kind="Service"):
             return "switch"
         case ReplaceStatus():
             return "statuses"
@@ -354,7 +344,7 @@ def _without_repeats(actions: Sequence[Action]) -> Iterator[list[Action]]:
 
 
 def _target(action: Action) -> tuple[str, str]:
-    if isinstance(action, Create | Apply):
+    if isinstance(action, Create):
         return action.manifest["kind"], action.manifest["metadata"]["name"]
     return action.kind, action.name
 

@@ -17,10 +17,6 @@ class Writer(Protocol):
         """Make a new object."""
         ...
 
-    async def apply(self, manifest: Obj) -> dict[str, Any]:
-        """Server-side apply."""
-        ...
-
     async def replace_status(
         self, kind: Kind, namespace: str, name: str, status: Obj, resource_version: str
     ) -> dict[str, Any]:

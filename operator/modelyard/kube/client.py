@@ -35,7 +35,6 @@ KEEP_ALIVE = 60
 a connection that is being closed. Above the pause between two renewals of the lease, so one is always open."""
 
 PAGE = 500
-APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -124,19 +123,6 @@ class Client:
         kind, namespace, name = _address(manifest)
         attempted = _attempt("update", kind, namespace, name)
         return await self._call("update", kind, kind.path(namespace, name), attempted, body=manifest)
-
-    async def apply(self, manifest: Obj) -> Json:
-        """Server-side apply: own exactly these fields of an object, which is made when it does not exist."""
-        kind, namespace, name = _address(manifest)
-        return await self._call(
-            "apply",
-            kind,
-            kind.path(namespace, name),
-            _attempt("apply", kind, namespace, name),
-            body=manifest,
-            query={"fieldManager": FIELD_MANAGER, "force": "true"},
-            content=APPLY,
-        )
 
     async def replace_status(self, kind: Kind, namespace: str, name: str, status: Obj, resource_version: str) -> Json:
         """Replace an object's whole status, if the object is still at that resourceVersion. The rest of it stays."""
@@ -247,7 +233,6 @@ _METHODS = {
     "get": "GET",
     "create": "POST",
     "update": "PUT",
-    "apply": "PATCH",
     "patch": "PATCH",
     "delete": "DELETE",
 }

@@ -54,8 +54,10 @@ def _delete(story: Story) -> None:
 
 
 def _change_template(story: Story) -> None:
-    story.change({"serving": {"template": template("server:2")}})
+    """And the port, of which the Service has one alone."""
+    story.change({"serving": {"template": template("server:2"), "port": 9000}})
     story.moves(2)
+    story.waits(lambda: story.ports() == [9000], "the Service has the other port")
 
 
 def _change_template_for_the_worse(story: Story) -> None:

@@ -147,6 +147,11 @@ class Story:
         current: dict[str, Any] = self.stage_status().get("current", {})
         return current.get("version", ""), "effectiveSince" in current
 
+    def ports(self) -> list[int]:
+        """The ports of production's Service."""
+        service = self.yard.find("Service", f"{self.model}-production") or {"spec": {}}
+        return [port["port"] for port in service["spec"].get("ports", ())]
+
     def is_at_rest(self) -> bool:
         """Whether the operator has seen the Model as it is, and works on nothing."""
         model = self.yard.find("Model", self.model)

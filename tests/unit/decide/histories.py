@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelyard.decide import decide
-from modelyard.decide.plan import Apply, Commit, Create, Plan, ReplaceStatus
+from modelyard.decide.plan import Commit, Create, Plan, ReplaceStatus
 from modelyard.decide.snapshot import Snapshot
 from tests.unit.decide.simulation import Cluster
 
@@ -102,7 +102,7 @@ class Laggard(Cluster):
 
 
 def _target(action: Any) -> tuple[str, str]:
-    if isinstance(action, Create | Apply):
+    if isinstance(action, Create):
         return action.manifest["kind"], action.manifest["metadata"]["name"]
     return ("Model", action.name) if isinstance(action, Commit) else (action.kind, action.name)
 

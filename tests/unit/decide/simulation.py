@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from modelyard.decide import decide
-from modelyard.decide.plan import Apply, Create, Delete, Patch, Plan, ReplaceStatus
+from modelyard.decide.plan import Create, Delete, Patch, Plan, ReplaceStatus
 from modelyard.decide.snapshot import HelperPods, Snapshot
 
 if TYPE_CHECKING:
@@ -209,18 +209,13 @@ class Cluster:
             manifest["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "generation": 1}
             manifest["metadata"]["creationTimestamp"] = stamp(self.now)
             self._put(*key, manifest)
-        elif isinstance(action, Apply):
-            manifest = json.loads(json.dumps(action.manifest))
-            key = manifest["kind"], manifest["metadata"]["name"]
-            known = self.objects[key]
-            manifest["metadata"] = known["metadata"] | manifest["metadata"]
-            self._put(*key, {**known, **manifest})
         elif isinstance(action, ReplaceStatus):
             known = self.objects[action.kind, action.name]
             assert known["metadata"]["uid"] == action.uid
             self._put(action.kind, action.name, {**known, "status": json.loads(json.dumps(action.status))})
         elif isinstance(action, Patch):
             known = copy.deepcopy(self.objects[action.kind, action.name])
+            assert action.resource_version in ("", known["metadata"]["resourceVersion"])
             _merge(known, action.body)
             known["metadata"]["generation"] += 1
             self._put(action.kind, action.name, known)
@@ -411,7 +406,9 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 
 def _merge(target: dict[str, Any], patch: Any) -> None:
     for key, value in patch.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict) and isinstance(target.get(key), dict):
             _merge(target[key], value)
         else:
             target[key] = copy.deepcopy(value)

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from modelyard.api import names
 from modelyard.decide import decide, requests, state
-from modelyard.decide.plan import Sighting
+from modelyard.decide.plan import Patch, Sighting
 from modelyard.decide.snapshot import HelperPods
 from tests.tries import some
 from tests.unit.decide.simulation import SERVER, Cluster
@@ -319,6 +321,18 @@ class TestRollback:
         cluster.model(serving={"template": {"spec": {"containers": [{"name": "server", "image": "fixed"}]}}})
         cluster.settle(10)
         assert (cluster.live(), image(cluster)) == ("1", "fixed")
+
+    def test_one_that_is_not_remembered_any_more_does_not_run_again(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        for number in range(state.ROLLBACKS_KEPT + 1):
+            cluster.rollback(f"back-{number}")
+            cluster.settle(1)
+        assert cluster.live() == "1"
+        promote(cluster, "3")
+        cluster.wipe_status("Rollback", "back-0")
+        cluster.settle(10)
+        assert cluster.live() == "3"
+        assert cluster.status("Rollback", "back-0")["conditions"][0]["reason"] == "PredatesState"
 
     def test_before_anything_is_known_it_does_not_run(self) -> None:
         cluster = Cluster()
@@ -746,3 +760,57 @@ def rollback_ready(cluster: Cluster) -> tuple[str, str]:
     conditions = cluster.status("Model", "fraud")["conditions"]
     found = next(c for c in conditions if c["type"] == "RollbackReady")
     return found["status"], found["reason"]
+
+
+class TestObjectsOfAStage:
+    """What is written to the Service and the ConfigMap that a stage has already."""
+
+    def changes(self, cluster: Cluster) -> dict[str, object]:
+        """What the last plan that wrote something wrote to them."""
+        written = next(plan for plan in reversed(cluster.plans) if any(isinstance(a, Patch) for a in plan.actions))
+        return {a.kind: _without_state(a.body) for a in written.actions if isinstance(a, Patch)}
+
+    def test_a_move_writes_what_differs(self, cluster: Cluster) -> None:
+        promote(cluster, "1", "2")
+        cluster.rollback("back")
+        cluster.step()
+        revision = cluster.serving()
+        assert revision
+        metadata = {"labels": {"modelyard.dev/version": "1"}, "annotations": {"modelyard.dev/sequence": "3"}}
+        selector = {"modelyard.dev/revision": revision["metadata"]["labels"]["modelyard.dev/revision"]}
+        data = {"version": "1", "digest": "sha256:" + "1".rjust(64, "0"), "uri": "s3://models/fraud/1/"}
+        assert self.changes(cluster) == {
+            "Service": {"metadata": metadata, "spec": {"selector": selector}},
+            "ConfigMap": {"metadata": metadata, "data": data},
+        }
+
+    def test_what_others_add_stays_but_for_what_routes(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        service = cluster.objects["Service", "fraud-production"]
+        service["metadata"]["labels"]["team"] = "risk"
+        service["spec"]["type"] = "NodePort"
+        service["spec"]["selector"]["team"] = "risk"
+        service["spec"]["ports"].append({"name": "more", "port": 9, "targetPort": 9, "protocol": "TCP"})
+        cluster.settle()
+        changed = {"selector": {"team": None}, "ports": [service["spec"]["ports"][0]]}
+        assert self.changes(cluster) == {"Service": {"metadata": {"annotations": {}}, "spec": changed}}
+        assert cluster.objects["Service", "fraud-production"]["metadata"]["labels"]["team"] == "risk"
+
+    def test_another_port_replaces_the_one_before(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.model(serving={"template": SERVER, "port": 9000})
+        cluster.settle(10)
+        ports = cluster.objects["Service", "fraud-production"]["spec"]["ports"]
+        assert [(port["port"], port["targetPort"]) for port in ports] == [(9000, 9000)]
+
+    def test_what_a_version_has_not_leaves_the_config_map(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.version("2", artifact={"external": {"provider": "them", "model": "fraud", "revision": "2"}})
+        cluster.settle(10)
+        assert cluster.live() == "2"
+        assert "uri" not in cluster.objects["ConfigMap", "fraud-production"]["data"]
+
+
+def _without_state(body: Any) -> Any:
+    annotations = {k: v for k, v in body["metadata"]["annotations"].items() if k != names.ANNOTATION_REVISION}
+    return {**body, "metadata": {**body["metadata"], "annotations": annotations}}

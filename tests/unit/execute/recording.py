@@ -37,9 +37,6 @@ class RecordingWriter:
         name = meta["name"] if manifest["kind"] != "Event" else manifest["reason"]
         return self._answer("create", manifest["kind"], name, manifest)
 
-    async def apply(self, manifest: Mapping[str, Any]) -> Obj:
-        return self._answer("apply", manifest["kind"], manifest["metadata"]["name"], manifest)
-
     async def replace_status(
         self, kind: Kind, namespace: str, name: str, status: Mapping[str, Any], resource_version: str
     ) -> Obj:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.decide.plan import Apply, Commit, Create, Delete, EventNote, Patch, Plan, ReplaceStatus, Sighting
+from modelyard.decide.plan import Commit, Create, Delete, EventNote, Patch, Plan, ReplaceStatus, Sighting
 from modelyard.execute.events import EventPublisher
 from modelyard.execute.executor import STATUSES_A_TURN, Executor, StaleError, WritesFailedError
 from modelyard.kube.errors import (
@@ -45,6 +45,10 @@ STAGING = manifest("Service", "fraud-staging", spec={"selector": {"modelyard.dev
 DEPLOYMENT = manifest("Deployment", "fraud-production-a1", spec={"replicas": 1})
 JOB = manifest("Job", "fraud-verify-x")
 CONFIG = manifest("ConfigMap", "fraud-production", data={"version": "7"})
+SWITCHED = {"spec": {"selector": {"modelyard.dev/revision": "a1"}}}
+SWITCH = Patch("Service", "fraud-production", SWITCHED, "70")
+SWITCH_STAGING = Patch("Service", "fraud-staging", SWITCHED, "71")
+CHANGE = Patch("ConfigMap", "fraud-production", {"metadata": {"labels": {}}, "data": {"version": "7"}}, "72")
 VERSION_STATUS = ReplaceStatus("ModelVersion", "fraud-7", "uid-7", {"digest": "sha256:00"})
 NOTE = EventNote("Model", "fraud", "uid-fraud", "Normal", "VersionPromoted", "version 7 carries production")
 EVENT = {
@@ -111,9 +115,9 @@ async def test_an_empty_plan_writes_nothing(bench: Bench) -> None:
 
 async def test_commit_then_services_then_objects_then_statuses_then_events(bench: Bench) -> None:
     bench.writer.on("replace_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
-    bench.writer.on("apply", "Service", "fraud-production", SERVICE)
-    bench.writer.on("apply", "Service", "fraud-staging", STAGING)
-    bench.writer.on("apply", "ConfigMap", "fraud-production", CONFIG)
+    bench.writer.on("patch", "Service", "fraud-production", SERVICE)
+    bench.writer.on("patch", "Service", "fraud-staging", STAGING)
+    bench.writer.on("patch", "ConfigMap", "fraud-production", CONFIG)
     bench.writer.on("create", "Deployment", "fraud-production-a1", DEPLOYMENT)
     bench.writer.on(
         "replace_status", "ModelVersion", "fraud-7", {"kind": "ModelVersion", "metadata": {"name": "fraud-7"}}
@@ -122,15 +126,21 @@ async def test_commit_then_services_then_objects_then_statuses_then_events(bench
 
     await bench.execute(
         commit=COMMIT,
-        actions=(Apply(SERVICE), Apply(STAGING), Apply(CONFIG), Create(DEPLOYMENT), VERSION_STATUS),
+        actions=(SWITCH, SWITCH_STAGING, CHANGE, Create(DEPLOYMENT), VERSION_STATUS),
         events=(NOTE,),
     )
 
     assert bench.writes == [
         ("replace_status", "Model", "fraud", "risk", {"stages": []}, "41"),
-        ("apply", "Service", "fraud-production", placed(SERVICE)),
-        ("apply", "Service", "fraud-staging", placed(STAGING)),
-        ("apply", "ConfigMap", "fraud-production", placed(CONFIG)),
+        ("patch", "Service", "fraud-production", "risk", SWITCHED | {"metadata": {"resourceVersion": "70"}}),
+        ("patch", "Service", "fraud-staging", "risk", SWITCHED | {"metadata": {"resourceVersion": "71"}}),
+        (
+            "patch",
+            "ConfigMap",
+            "fraud-production",
+            "risk",
+            {"metadata": {"labels": {}, "resourceVersion": "72"}, "data": {"version": "7"}},
+        ),
         ("create", "Deployment", "fraud-production-a1", placed(DEPLOYMENT)),
         ("replace_status", "ModelVersion", "fraud-7", "risk", {"digest": "sha256:00"}, "70"),
         ("create", "Event", EVENT),
@@ -150,7 +160,7 @@ async def test_nothing_follows_a_commit_that_came_too_late(bench: Bench) -> None
     bench.writer.on("get", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
 
     with pytest.raises(StaleError):
-        await bench.execute(commit=COMMIT, actions=(Apply(SERVICE), VERSION_STATUS), events=(NOTE,))
+        await bench.execute(commit=COMMIT, actions=(SWITCH, VERSION_STATUS), events=(NOTE,))
 
     assert bench.writes == [
         ("replace_status", "Model", "fraud", "risk", {"stages": []}, "41"),
@@ -188,7 +198,7 @@ async def test_a_version_that_is_not_as_it_was_seen_is_given_no_stage(
     bench.writer.on("get", "ModelVersion", "fraud-7", answer)
 
     with pytest.raises(StaleError):
-        await bench.execute(commit=PROMOTION, actions=(Apply(SERVICE),), events=(NOTE,))
+        await bench.execute(commit=PROMOTION, actions=(SWITCH,), events=(NOTE,))
 
     assert bench.writes == [("get", "ModelVersion", "fraud-7", "risk")]
     assert bench.world.reports == learned, "the next decision is made on what is there"
@@ -201,22 +211,22 @@ async def test_nothing_follows_a_commit_that_failed(bench: Bench, error: Excepti
     bench.writer.on("replace_status", "Model", "fraud", error)  # type: ignore[arg-type]
 
     with pytest.raises(type(error)):
-        await bench.execute(commit=COMMIT, actions=(Apply(SERVICE),), events=(NOTE,))
+        await bench.execute(commit=COMMIT, actions=(SWITCH,), events=(NOTE,))
 
     assert len(bench.writes) == 1
 
 
 async def test_a_service_that_fails_ends_the_turn_and_the_commit_is_told(bench: Bench) -> None:
     bench.writer.on("replace_status", "Model", "fraud", {"kind": "Model", "metadata": {"name": "fraud"}})
-    bench.writer.on("apply", "Service", "fraud-production", ServerError("apply Service risk/x", "down", 503))
+    bench.writer.on("patch", "Service", "fraud-production", ServerError("patch Service risk/x", "down", 503))
     bench.writer.on("create", "Event", "VersionPromoted", {})
 
-    with pytest.raises(WritesFailedError, match="apply Service risk/x: down"):
-        await bench.execute(commit=COMMIT, actions=(Apply(SERVICE), Apply(STAGING), VERSION_STATUS), events=(NOTE,))
+    with pytest.raises(WritesFailedError, match="patch Service risk/x: down"):
+        await bench.execute(commit=COMMIT, actions=(SWITCH, SWITCH_STAGING, VERSION_STATUS), events=(NOTE,))
 
     assert [call[:2] for call in bench.writes] == [
         ("replace_status", "Model"),
-        ("apply", "Service"),
+        ("patch", "Service"),
         ("create", "Event"),
     ]
 
@@ -268,24 +278,23 @@ async def test_an_object_that_is_not_ours_is_a_conflict_and_never_touched(bench:
     assert bench.world.reports == [("conflict", "fraud", "Service", "fraud-production")]
 
 
-async def test_an_apply_does_not_turn_back_what_was_written_since(bench: Bench) -> None:
+async def test_a_patch_does_not_turn_back_what_was_written_since(bench: Bench) -> None:
     bench.world.objects["Service", "fraud-production"] = {"metadata": {"uid": "uid-7", "resourceVersion": "70"}}
-    bench.writer.on("apply", "Service", "fraud-production", ConflictError("apply", "it has been modified", 409))
+    bench.writer.on("patch", "Service", "fraud-production", ConflictError("patch", "it has been modified", 409))
     bench.writer.on("get", "Service", "fraud-production", SERVICE)
 
-    await bench.execute(actions=(Apply(SERVICE),))
+    await bench.execute(actions=(SWITCH,))
 
-    (_, _, _, written), _ = bench.writes
-    assert {"uid": "uid-7", "resourceVersion": "70"}.items() <= written["metadata"].items()
+    assert [call[0] for call in bench.writes] == ["patch", "get"]
     assert bench.world.reports == [("wrote", "Service", "fraud-production")], "the next decision sees what there is"
 
 
-async def test_an_object_to_apply_that_went_away_meanwhile_is_no_failure(bench: Bench) -> None:
+async def test_an_object_to_patch_that_went_away_meanwhile_is_no_failure(bench: Bench) -> None:
     bench.world.objects["Service", "fraud-production"] = {"metadata": {"uid": "uid-7", "resourceVersion": "70"}}
-    bench.writer.on("apply", "Service", "fraud-production", ConflictError("apply", "uid mismatch", 409))
+    bench.writer.on("patch", "Service", "fraud-production", ConflictError("patch", "it has been modified", 409))
     bench.writer.on("get", "Service", "fraud-production", NotFoundError("get", "gone", 404))
 
-    await bench.execute(actions=(Apply(SERVICE),))
+    await bench.execute(actions=(SWITCH,))
 
     assert bench.world.reports == [("absent", "NotFoundError")]
 
@@ -316,7 +325,6 @@ async def test_an_object_that_went_away_meanwhile_is_no_failure(
         (Patch("Service", "fraud-production", {"spec": {}}), "patch", NOBODY, [ABSENT, GONE]),
         (Delete("Service", "fraud-production", "uid-7"), "delete", NOBODY, [ABSENT, GONE]),
         (ReplaceStatus("Service", "fraud-production", "uid-7", {}), "replace_status", NOBODY, [ABSENT, GONE]),
-        (Apply(SERVICE), "apply", NOBODY, [ABSENT, GONE]),
     ],
 )
 async def test_an_object_whose_deletion_nobody_told_is_known_to_be_gone(
@@ -457,7 +465,7 @@ class Frozen(BaseException):
     """What the fence does to a process that may not write any more."""
 
 
-@pytest.mark.parametrize("plan", [Plan(commit=COMMIT), Plan(actions=(Apply(SERVICE), Create(JOB)))])
+@pytest.mark.parametrize("plan", [Plan(commit=COMMIT), Plan(actions=(SWITCH, Create(JOB)))])
 async def test_nothing_is_written_past_the_fence(plan: Plan) -> None:
     def leave() -> None:
         raise Frozen

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.decide.plan import Apply, Commit, Create, EventNote, Patch, Plan, ReplaceStatus
+from modelyard.decide.plan import Commit, Create, EventNote, Patch, Plan, ReplaceStatus
 from modelyard.decide.snapshot import HelperPods, Settings, Snapshot
 from modelyard.execute import executor
 from modelyard.execute.events import EventPublisher
@@ -353,7 +353,7 @@ def test_what_was_done_is_counted_after_it_was_done() -> None:
     before = {"stage": "production", "sequence": 1, "type": "Promoted", "at": "2026-11-20T08:00:00Z"}
     plan = Plan(
         commit=Commit("fraud", "1", {"transitions": [before, moved]}),
-        actions=(Apply({"kind": "Service", "metadata": {"name": "s"}}),),
+        actions=(Patch("Service", "s", {}),),
         events=(EventNote("Model", "fraud", "u", "Normal", "VersionPromoted", "moved"),),
     )
     known = model()
@@ -362,7 +362,7 @@ def test_what_was_done_is_counted_after_it_was_done() -> None:
     async def scenario(yard: Yard) -> None:
         yard.see(known)
         yard.writer.on("replace_status", "Model", "fraud", model(rv=2))
-        yard.writer.on("apply", "Service", "s", managed("Service", "s", 3))
+        yard.writer.on("patch", "Service", "s", managed("Service", "s", 3))
         yard.writer.on("create", "Event", "VersionPromoted", {})
         await yard.work_for(1)
 
