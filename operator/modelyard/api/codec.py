@@ -20,7 +20,7 @@ _PLAIN = frozenset({str, int, bool, float, type(None)})
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC, with milliseconds only where there are some."""
-    utc = moment.astimezone(UTC)
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     spec = "milliseconds" if utc.microsecond >= 1000 else "seconds"
     return utc.isoformat(timespec=spec).replace("+00:00", "Z")
 
@@ -40,9 +40,9 @@ def dump(value: Any) -> Any:
     if isinstance(value, datetime):
         return format_time(value)
     if isinstance(value, tuple | list):
-        return [dump(item) for item in value]
+        return [item if type(item) in _PLAIN else dump(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: dump(item) for key, item in value.items()}
+        return {key: item if type(item) in _PLAIN else dump(item) for key, item in value.items()}
     return value
 
 
@@ -50,8 +50,8 @@ def _dump_fields(kind: Any, value: Any) -> dict[str, Any]:
     found = {}
     for name, key, _ in _fields(kind):
         item = getattr(value, name)
-        if item is not None and item != () and item != {} and item != "":
-            found[key] = dump(item)
+        if item or item == 0:  # False and zero say something; what is empty does not
+            found[key] = item if type(item) in _PLAIN else dump(item)
     return found
 
 

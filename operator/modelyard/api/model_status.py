@@ -262,7 +262,7 @@ class ModelStatus(Status):
     stages: Annotated[list[StageStatus], Field(json_schema_extra=list_map("name"))] | None = None
     """Every stage: what it serves, what tries to enter it, what it could go back to."""
     transitions: list[dict[str, Any]] | None = None
-    """The last 50 moves of a stage's pointer and other acts on a stage, oldest first; the last 20 where a ledger keeps
+    """The last 50 moves of a stage's pointer and other acts on a stage, oldest first; the last 10 where a ledger keeps
     them all. Each has: stage; type (Promoted, RolledBack, Succeeded, Reconfigured, Undone, Suspended, Resumed, Paused
     or Unpaused); sequence, the stage's counter after it; from and to, what the stage served before and after (version,
     digest, revision); by, who asked; reason and ticket, in the requester's words (of an Undone: what the gate said);

@@ -6,6 +6,7 @@ go on, past gates and people; the others are queued until one of these fails or 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from modelyard.api.reasons import VersionReason
 from modelyard.decide import approvals, progress, requests
@@ -39,12 +40,16 @@ class Promotion:
         self._world, self._stage, self._states, self._verdicts = world, stage, states, verdicts
         self._state = states[stage.name]
         self._wanted = progress.wanted_replicas(world, stage, self._state)
-        self._placing = requests.unplaced(world, stage, self._state)
         self.standings: dict[str, Standing] = {}
         self.failed: list[Request] = []
         self.ways: dict[str, tuple[Way, ...]] = {}
         """By version: what its gates are to do and to have on record."""
         self.targets: tuple[Target, ...] = self._choose()
+
+    @cached_property
+    def _placing(self) -> bool:
+        """Whether others still wait for their place. It takes a look at every version, and is seldom asked."""
+        return requests.unplaced(self._world, self._stage, self._state)
 
     def _choose(self) -> tuple[Target, ...]:
         contenders: list[_Contender] = []
@@ -101,7 +106,7 @@ class Promotion:
             self._stand(request, Step.HELD, VersionReason.INVALID_TEMPLATE, built.error)
             return None
         deployment = self._world.deployment(self._stage, built.revision.hash)
-        if self._placing and deployment is None:
+        if deployment is None and self._placing:
             text = "other requests that were seen with it get their places first"
             self._stand(request, Step.QUEUED, VersionReason.QUEUED, text)
             return None

@@ -20,12 +20,12 @@ from modelyard.api import codec
 
 TRANSITIONS_KEPT = 50
 """As long as no ledger keeps them all."""
-TRANSITIONS_BESIDE_LEDGER = 20
+TRANSITIONS_BESIDE_LEDGER = 10
 """Where one does: what is written at every commit is waited for by every rollback."""
 ENDED_REQUESTS_KEPT = 10
 OPEN_REQUESTS_KEPT = 200
 """Never-served requests a stage works through; with them a status stays far below what etcd takes."""
-ROLLBACKS_KEPT = 20
+ROLLBACKS_KEPT = 10
 VOIDED_KEPT = 200
 
 
