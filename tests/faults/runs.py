@@ -142,7 +142,7 @@ class Ground:
             yard.proxy.faults = counted = Counted(story.model)
             scenario.act(story)
             wait_until(lambda: _is_over(story, scenario), SERVES_WITHIN, f"{name}: it ends as it should")
-            wait_until(story.is_told, CONVERGES_WITHIN, f"{name}: the ledger has it all")
+            wait_until(story.is_told_to_the_end, CONVERGES_WITHIN, f"{name}: the ledger has it all")
             wait_for_quiet(counted)
             found = _outcome(story, scenario, story.end(), counted)
             assert not found.interruptions, f"{name}: {found.interruptions}"

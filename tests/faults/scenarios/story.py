@@ -184,6 +184,13 @@ class Story:
         """Whether the ledger has all that waits for it."""
         return not self.ledger or not self._waiting(self.chain())
 
+    def is_told_to_the_end(self) -> bool:
+        """Whether the ledger has all of it, the end of a deleted Model too, which only a process that lives tells."""
+        if not self.ledger or self.yard.find("Model", self.model):
+            return self.is_told()
+        last = self.chain()[-1]
+        return last["type"] == "Deleted" and "version" not in last
+
     def _waiting(self, found: list[Obj]) -> list[Obj]:
         """Entries of the outbox that no record tells as they are."""
         entries = (item["entry"] for item in self.status().get("ledger", {}).get("outbox", ()))
