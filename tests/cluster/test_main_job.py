@@ -160,6 +160,15 @@ def test_another_port_replaces_the_one_before(registry: Registry) -> None:
     assert registry.history()[-1] == ("Reconfigured", "1")
 
 
+def test_a_service_of_another_name_has_its_pods_before_the_one_before_goes(registry: Registry) -> None:
+    registry.model()
+    promote(registry, "1")
+    registry.model(stages=[{"name": "production", "serving": {"replicas": 1, "serviceName": "fraud"}}])
+    registry.kube.wait_gone("service", "fraud-production")
+    (piece,) = registry.kube.items("endpointslices", selector="kubernetes.io/service-name=fraud")
+    assert [endpoint["conditions"]["ready"] for endpoint in piece["endpoints"]] == [True]
+
+
 @pytest.mark.parametrize("how", ["edit", "deletion"])
 def test_withdrawal_gives_the_stage_back(registry: Registry, how: str) -> None:
     registry.model()

@@ -44,7 +44,7 @@ def remember_replicas(world: World, outcome: StageOutcome) -> StageState:
 def actions(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> tuple[Action, ...]:
     """The writes of one stage, in order. `probes`: the candidates that gates ask at this stage."""
     probes = tuple(probes)
-    return (*_pointer(world, outcome), *_deployments(world, outcome, probes), *_services(world, outcome.spec, probes))
+    return (*_pointer(world, outcome), *_deployments(world, outcome, probes), *_services(world, outcome, probes))
 
 
 def _pointer(world: World, outcome: StageOutcome) -> Iterator[Action]:
@@ -82,9 +82,11 @@ def _serves_ahead(world: World, outcome: StageOutcome, present: Obj) -> bool:
     return not progress.of_revision(world, stage, current.revision, wanted).ready
 
 
-def _services(world: World, stage: StageSpec, probes: Iterable[Probe]) -> Iterator[Action]:
+def _services(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Iterator[Action]:
     """The Services of candidates; and away with those of this stage that have no use, or another name, by now."""
-    kept = {stage.serving.service_name} if stage.serving else set()
+    stage = outcome.spec
+    # Stages may exchange their names: a Service that was this one's is another's then.
+    kept = {each.serving.service_name for each in world.stages if each.serving}
     for probe in probes if stage.serving else ():
         manifest = service(world, stage, probe.revision)
         name = manifest["metadata"]["name"]
@@ -96,7 +98,18 @@ def _services(world: World, stage: StageSpec, probes: Iterable[Probe]) -> Iterat
         metadata = present["metadata"]
         mine = (metadata.get("labels") or {}).get(names.LABEL_STAGE) == stage.name
         if mine and metadata["name"] not in kept and "deletionTimestamp" not in metadata:
+            if not _is_followed(world, outcome, present):
+                continue
             yield Delete("Service", metadata["name"], metadata["uid"])
+
+
+def _is_followed(world: World, outcome: StageOutcome, present: Obj) -> bool:
+    """Whether requests arrive by the stage's present name: until then the Service of the name before stays."""
+    serving, current = outcome.spec.serving, outcome.state.current
+    is_pointer = names.ANNOTATION_SEQUENCE in (present["metadata"].get("annotations") or {})
+    if serving is None or current is None or outcome.spec.suspend or not is_pointer:
+        return True
+    return progress.is_reached(world, outcome.spec, serving.service_name, current.revision)
 
 
 def _deployments(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> Iterator[Action]:

@@ -803,12 +803,51 @@ class TestObjectsOfAStage:
         ports = cluster.objects["Service", "fraud-production"]["spec"]["ports"]
         assert [(port["port"], port["targetPort"]) for port in ports] == [(9000, 9000)]
 
+    def test_a_service_of_another_name_is_reached_before_the_one_before_it_goes(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.model(stages=[{"name": "production", "serving": {"serviceName": "fraud"}}])
+        cluster.step()
+        assert services(cluster) == {"fraud": "production", "fraud-production": "production"}
+        cluster.settle()
+        assert services(cluster) == {"fraud": "production"}
+
+    def test_a_service_stays_when_its_new_name_is_taken(self, cluster: Cluster) -> None:
+        promote(cluster, "1")
+        cluster.conflicts.add(("Service", "fraud"))
+        cluster.model(stages=[{"name": "production", "serving": {"serviceName": "fraud"}}])
+        cluster.settle(10)
+        assert services(cluster) == {"fraud-production": "production"}
+
+    def test_stages_may_exchange_the_names_of_their_services(self, cluster: Cluster) -> None:
+        def declare(**called: str) -> None:
+            cluster.model(
+                stages=[{"name": n, "serving": {"serviceName": called[n]}} for n in ("staging", "production")]
+            )
+
+        declare(staging="a", production="b")
+        cluster.version("1")
+        cluster.version("2", stage="staging")
+        cluster.settle(10)
+        before = {name: cluster.objects["Service", name]["metadata"]["uid"] for name in "ab"}
+        assert services(cluster) == {"a": "staging", "b": "production"}
+        declare(staging="b", production="a")
+        cluster.settle(10)
+        assert services(cluster) == {"a": "production", "b": "staging"}
+        assert {name: cluster.objects["Service", name]["metadata"]["uid"] for name in "ab"} == before
+        assert cluster.objects["Service", "a"]["metadata"]["labels"]["modelyard.dev/version"] == "1"
+
     def test_what_a_version_has_not_leaves_the_config_map(self, cluster: Cluster) -> None:
         promote(cluster, "1")
         cluster.version("2", artifact={"external": {"provider": "them", "model": "fraud", "revision": "2"}})
         cluster.settle(10)
         assert cluster.live() == "2"
         assert "uri" not in cluster.objects["ConfigMap", "fraud-production"]["data"]
+
+
+def services(cluster: Cluster) -> dict[str, str]:
+    """The stage that each Service is of."""
+    found = ((name, obj) for (kind, name), obj in cluster.objects.items() if kind == "Service")
+    return {name: obj["metadata"]["labels"]["modelyard.dev/stage"] for name, obj in found}
 
 
 def _without_state(body: Any) -> Any:
