@@ -85,6 +85,8 @@ class Delete:
     uid: str
     counts_on: tuple[Sighting, ...] = ()
     """What told that nobody needs it; read before, as for a commit."""
+    resource_version: str = ""
+    """The state that was decided on, where another one may be needed; else the one that is known when it is deleted."""
 
 
 Action = Create | ReplaceStatus | Patch | Delete

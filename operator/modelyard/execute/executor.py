@@ -274,7 +274,8 @@ class Executor:
             if not await self._is_as_seen(namespace, seen):
                 return
         try:
-            left = await self._writer.delete(kind, namespace, action.name, uid, known["metadata"]["resourceVersion"])
+            seen_at = action.resource_version or known["metadata"]["resourceVersion"]
+            left = await self._writer.delete(kind, namespace, action.name, uid, seen_at)
         except ConflictError:  # what it is now may not be to be deleted: a Job that has ended keeps its log
             self._learn(namespace, uid, await self._writer.get(kind, namespace, action.name))
             return

@@ -404,6 +404,19 @@ async def test_a_deletion_counts_on_what_told_of_it(bench: Bench, now: str, dele
     assert (("deleted", "Job", "fraud-gate-1", "uid-j") in bench.world.reports) == deleted
 
 
+async def test_what_became_known_since_the_decision_is_not_deleted(bench: Bench) -> None:
+    """The cache may have learned, while the commit was under way, that the Job has ended."""
+    ended = {"kind": "Job", "metadata": {"name": "fraud-gate-1", "uid": "uid-j", "resourceVersion": "71"}}
+    bench.world.objects["Job", "fraud-gate-1"] = ended
+    bench.writer.on("delete", "Job", "fraud-gate-1", ConflictError("delete", "written since", 409))
+    bench.writer.on("get", "Job", "fraud-gate-1", ended)
+
+    await bench.execute(actions=(Delete("Job", "fraud-gate-1", "uid-j", resource_version="70"),))
+
+    assert bench.writes[0] == ("delete", "Job", "fraud-gate-1", "risk", "uid-j", "70")
+    assert bench.world.reports == [("wrote", "Job", "fraud-gate-1")]
+
+
 async def test_what_has_another_uid_by_now_is_not_deleted(bench: Bench) -> None:
     bench.world.objects["Job", "fraud-verify-x"] = {"metadata": {"uid": "uid-k", "resourceVersion": "70"}}
 

@@ -58,7 +58,9 @@ def _let_go(world: World, name: str, job: Obj) -> Iterator[Action]:
         version = world.versions.get(job["metadata"]["labels"].get(names.LABEL_VERSION, ""))
         # On an older state of the version its newest Job is waited for by nobody.
         told_by = (Sighting.of(version.obj, with_status=True),) if version else ()
-        yield Delete("Job", name, job["metadata"]["uid"], counts_on=told_by)
+        # And one that has ended by now is to keep its log.
+        seen_at = job["metadata"]["resourceVersion"]
+        yield Delete("Job", name, job["metadata"]["uid"], counts_on=told_by, resource_version=seen_at)
 
 
 def _with_ttl(name: str, job: Obj) -> Iterator[Action]:

@@ -55,7 +55,7 @@ def build(at: World, incumbent: Revision | None = INCUMBENT, endpoint: str = "")
 def started(at: datetime = NOW - timedelta(minutes=1), **status: Any) -> dict[str, Any]:
     """The Job, as it runs."""
     made: dict[str, Any] = build(world())
-    made["metadata"]["uid"] = "uid-job"
+    made["metadata"] |= {"uid": "uid-job", "resourceVersion": "90"}
     return {**made, "status": {"startTime": stamp(at), **status}}
 
 

@@ -12,7 +12,7 @@ from tests.unit.decide.gates.attempts import condition, ended, pod, started, wor
 
 VERSION = Sighting("ModelVersion", "fraud-7", "uid-7", resource_version="70")
 """What tells that nobody waits for it, in its status."""
-DELETED = Delete("Job", "fraud-gate-1", "uid-job", counts_on=(VERSION,))
+DELETED = Delete("Job", "fraud-gate-1", "uid-job", counts_on=(VERSION,), resource_version="90")
 KEPT = Patch("Job", "fraud-gate-1", {"spec": {"ttlSecondsAfterFinished": upkeep.TTL_SECONDS}})
 
 
