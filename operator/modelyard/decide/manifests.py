@@ -20,7 +20,7 @@ from modelyard.decide.world import World
 FETCH_CONTAINER = "modelyard-fetch"
 MODEL_VOLUME = "modelyard-model"
 _TELLING = frozenset({names.ANNOTATION_SEQUENCE, names.ANNOTATION_ON_TRIAL})
-"""Annotations of a stage's Service and ConfigMap that others may act on."""
+"""Annotations of a stage's Service and ConfigMap that are written for their own sake; the stage's state is not."""
 DRAIN_SECONDS = 5
 """How long a stopping server goes on serving: longer than kube-proxy takes to forget its address."""
 
@@ -178,11 +178,11 @@ def change(present: Obj, manifest: Mapping[str, Any], state: StageState) -> dict
 
 def _rerouted(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What of a Service's spec is to change. A list of ports is replaced whole by a merge patch."""
-    selected = _overwritten(present.get("selector") or {}, wanted["selector"])
     ports = [{key: port.get(key) for key in wanted["ports"][0]} for port in present.get("ports") or ()]
-    return ({"selector": selected} if selected else {}) | (
-        {"ports": wanted["ports"]} if ports != wanted["ports"] else {}
-    )
+    changed = {"selector": _overwritten(present.get("selector") or {}, wanted["selector"])}
+    if ports != wanted["ports"]:
+        changed["ports"] = wanted["ports"]
+    return {part: value for part, value in changed.items() if value}
 
 
 def _overwritten(present: Mapping[str, Any], wanted: Mapping[str, Any], *, keep: bool = False) -> dict[str, Any]:

@@ -97,9 +97,8 @@ def _services(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> I
     for present in world.seen.services.values():
         metadata = present["metadata"]
         mine = (metadata.get("labels") or {}).get(names.LABEL_STAGE) == stage.name
-        if mine and metadata["name"] not in kept and "deletionTimestamp" not in metadata:
-            if not _is_followed(world, outcome, present):
-                continue
+        surplus = mine and metadata["name"] not in kept and "deletionTimestamp" not in metadata
+        if surplus and _is_followed(world, outcome, present):
             yield Delete("Service", metadata["name"], metadata["uid"])
 
 
