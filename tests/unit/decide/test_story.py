@@ -811,6 +811,21 @@ class TestObjectsOfAStage:
         cluster.settle()
         assert services(cluster) == {"fraud": "production"}
 
+    @pytest.mark.parametrize("plans", range(3))
+    @pytest.mark.parametrize("writes", range(4))
+    def test_dying_while_a_service_gets_another_name_leaves_one(
+        self, cluster: Cluster, plans: int, writes: int
+    ) -> None:
+        """After so many decisions that were carried out, the process dies after so many writes of the next."""
+        promote(cluster, "1")
+        cluster.model(stages=[{"name": "production", "serving": {"serviceName": "fraud"}}])
+        for _ in range(plans):
+            cluster.step()
+        cluster.carry_out(decide(cluster.snapshot(), cluster.now), writes)
+        assert services(cluster)
+        cluster.settle()
+        assert services(cluster) == {"fraud": "production"}
+
     def test_a_service_stays_when_its_new_name_is_taken(self, cluster: Cluster) -> None:
         promote(cluster, "1")
         cluster.conflicts.add(("Service", "fraud"))
