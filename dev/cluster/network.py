@@ -22,6 +22,8 @@ from dev.cluster.say import run, succeeds
 HOST_LINK = f"modelyard{SLOT}"
 NODE_LINK = "uplink"
 SERVICE_LINK = "services"
+STARTED_INSIDE = "100"
+"""The routing table for what processes in the namespace send, the node's and ours."""
 
 
 def exists() -> bool:
@@ -45,12 +47,17 @@ def up() -> None:
     for destination in (POD_RANGE, SERVICE_RANGE):
         _ip("route", "replace", destination, "via", NODE_ADDRESS, "dev", HOST_LINK)
 
-    # kube-proxy rewrites a Service's address only after routing, so inside it needs some route:
-    # an empty bridge leads nowhere, which is right for an address that was not rewritten.
+    # kube-proxy rewrites a Service's address, where a connection starts inside, only after routing, so there it needs
+    # some route: an empty bridge leads nowhere, which is right for an address that was not rewritten.
     if not succeeds(in_namespace(["ip", "link", "show", SERVICE_LINK])):
         _inside("ip", "link", "add", SERVICE_LINK, "type", "bridge")
     _inside("ip", "link", "set", SERVICE_LINK, "up")
-    _inside("ip", "route", "replace", SERVICE_RANGE, "dev", SERVICE_LINK, "src", NODE_ADDRESS)
+    _inside("ip", "route", "replace", SERVICE_RANGE, "dev", SERVICE_LINK, "src", NODE_ADDRESS, "table", STARTED_INSIDE)
+    if not run(in_namespace(["ip", "rule", "list", "table", STARTED_INSIDE]), why="read rules of routing").strip():
+        _inside("ip", "rule", "add", "iif", "lo", "table", STARTED_INSIDE)
+    # What pods and this machine send to a Service that kube-proxy does not know yet is refused at once. Led nowhere, it
+    # would stay in the table of connections for two minutes, and so would every later connection from the same port.
+    _inside("ip", "route", "replace", "unreachable", SERVICE_RANGE)
     # /proc/sys/net is the namespace's own: the machine itself goes on not forwarding.
     _inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 
