@@ -83,7 +83,7 @@ def _decide(world: World, model: Obj) -> Plan:
     for transition in transitions:
         state = state.record(transition)
     state = _effective_times(state)
-    state, removals = _removed(world, state)
+    state, deletions = _taken_down(world, state)
     adopted = recovery.adopted(world) if fresh else None
     state = outbox.advance(world, recovered or before, state, transitions, verified.verdicts, adopted=adopted)
     outcomes = {name: replace(outcome, state=state.stages[name]) for name, outcome in outcomes.items()}
@@ -92,7 +92,7 @@ def _decide(world: World, model: Obj) -> Plan:
     actions: list[Action] = []
     for outcome in outcomes.values():
         actions += serving.actions(world, outcome, _probes(outcomes, outcome.spec.name))
-    actions += removals
+    actions += deletions
     actions += verified.jobs
     actions += upkeep.actions(world, _ways(outcomes))
     for outcome in outcomes.values():
@@ -172,24 +172,21 @@ def _effective_times(state: ModelState) -> ModelState:
     return replace(state, transitions=tuple(lines))
 
 
-def _removed(world: World, state: ModelState) -> tuple[ModelState, list[Action]]:
-    """Take down stages that were suspended and then taken out of the spec; others serve on."""
-    removals: list[Action] = []
-    for spec in summary.removed_stages(world, state):
-        if state.stages[spec.name].current and not state.stages[spec.name].suspended:
+def _taken_down(world: World, state: ModelState) -> tuple[ModelState, tuple[Delete, ...]]:
+    """Take down stages that are no longer in the spec, but for those that serve on.
+
+    A stage is remembered until nothing of it is left: nobody else would know by then that it may be deleted.
+    """
+    seen, deletions = world.seen, list[Delete]()
+    made = (*seen.services.values(), *seen.configmaps.values(), *seen.deployments.values())
+    for name in summary.removed_stages(world, state):
+        if state.stages[name].serves_on:
             continue
-        state = replace(state, stages={n: s for n, s in state.stages.items() if n != spec.name})
-        for kind, objects in (
-            ("Service", world.seen.services),
-            ("ConfigMap", world.seen.configmaps),
-            ("Deployment", world.seen.deployments),
-        ):
-            removals += [
-                Delete(kind, name, obj["metadata"]["uid"])
-                for name, obj in objects.items()
-                if (obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE) == spec.name
-            ]
-    return state, removals
+        left = [obj for obj in made if (obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE) == name]
+        if not left:
+            state = replace(state, stages={n: stage for n, stage in state.stages.items() if n != name})
+        deletions += (Delete.of(obj) for obj in left if "deletionTimestamp" not in obj["metadata"])
+    return state, tuple(deletions)
 
 
 def _look_again_at(world: World, verified: Verifications, outcomes: dict[str, StageOutcome]) -> datetime | None:

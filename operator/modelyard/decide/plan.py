@@ -78,15 +78,20 @@ class Patch:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete the object of ours with this uid, if it is as it was seen; its dependents go in the background."""
+    """Delete an object of ours as it was decided on, for in another state it may be needed; its dependents go after."""
 
     kind: str
     name: str
     uid: str
+    resource_version: str
     counts_on: tuple[Sighting, ...] = ()
     """What told that nobody needs it; read before, as for a commit."""
-    resource_version: str = ""
-    """The state that was decided on, where another one may be needed; else the one that is known when it is deleted."""
+
+    @classmethod
+    def of(cls, obj: Obj, *, counts_on: tuple[Sighting, ...] = ()) -> "Delete":
+        """Delete what was seen."""
+        metadata = obj["metadata"]
+        return cls(obj["kind"], metadata["name"], metadata["uid"], metadata["resourceVersion"], counts_on)
 
 
 Action = Create | ReplaceStatus | Patch | Delete

@@ -99,7 +99,7 @@ def _services(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> I
         mine = (metadata.get("labels") or {}).get(names.LABEL_STAGE) == stage.name
         surplus = mine and metadata["name"] not in kept and "deletionTimestamp" not in metadata
         if surplus and _is_followed(world, outcome, present):
-            yield Delete("Service", metadata["name"], metadata["uid"])
+            yield Delete.of(present)
 
 
 def _is_followed(world: World, outcome: StageOutcome, present: Obj) -> bool:
@@ -127,7 +127,7 @@ def _deployments(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -
         labels = metadata.get("labels") or {}
         surplus = labels.get(names.LABEL_STAGE) == stage.name and name.removeprefix(prefix) not in wanted
         if surplus and "deletionTimestamp" not in metadata and _may_go(world, outcome):
-            yield Delete("Deployment", name, metadata["uid"])
+            yield Delete.of(present)
 
 
 def _scale(world: World, present: Obj, replicas: int) -> Patch:

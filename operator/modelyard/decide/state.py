@@ -269,6 +269,11 @@ class StageState:
         return replace(self, revisions=(*others, revision))
 
     @property
+    def serves_on(self) -> bool:
+        """Whether it goes on serving when it is taken out of the spec. Who means to end it suspends it first."""
+        return self.current is not None and not self.suspended
+
+    @property
     def open_requests(self) -> tuple[Request, ...]:
         """Requests that can still carry the stage."""
         return tuple(r for r in self.requests if r.is_open)

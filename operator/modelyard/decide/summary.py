@@ -9,7 +9,6 @@ from modelyard.decide import bytes_check, manifests, outbox, progress, requests,
 from modelyard.decide.conditions import condition
 from modelyard.decide.gates import passage
 from modelyard.decide.revisions import build
-from modelyard.decide.spec import StageSpec
 from modelyard.decide.stage import StageOutcome
 from modelyard.decide.state import Cause, ModelState, Request, StageState, Step
 from modelyard.decide.world import World
@@ -18,14 +17,12 @@ from modelyard.decide.world import World
 def model_status(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome]) -> dict[str, Any]:
     """The whole status of the Model."""
     generation = world.model["metadata"].get("generation", 1)
-    in_order = [name for spec in world.stages if (name := spec.name) in state.stages]
-    removed = [name for name in state.stages if name not in in_order]
-    stages = [_stage_status(world, outcomes[name]) for name in in_order]
-    stages += [codec.dump(state.stages[name]) for name in removed]
+    stages = [_stage_status(world, outcomes[spec.name]) for spec in world.stages]
+    stages += [codec.dump(state.stages[name]) for name in removed_stages(world, state)]
     status = {
         "observedGeneration": generation,
         "summary": _summary(world, state, outcomes),
-        "conditions": _conditions(world, state, outcomes, removed),
+        "conditions": _conditions(world, state, outcomes),
         "stages": stages,
         "transitions": list(state.transitions),
         "ledger": codec.dump(state.ledger) or {},
@@ -105,10 +102,8 @@ def _newest_ahead(state: StageState) -> Request | None:
     return max(ahead, key=lambda r: r.place, default=None)
 
 
-def _conditions(
-    world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], removed: list[str]
-) -> list[dict[str, Any]]:
-    accepted = _accepted(world, state, outcomes, removed)
+def _conditions(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome]) -> list[dict[str, Any]]:
+    accepted = _accepted(world, state, outcomes)
     rows = [
         ("Accepted", *accepted),
         _ready(world, outcomes),
@@ -130,7 +125,7 @@ def _conditions(
 _Row = tuple[bool | None, str, str]
 
 
-def _accepted(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome], removed: list[str]) -> _Row:
+def _accepted(world: World, state: ModelState, outcomes: Mapping[str, StageOutcome]) -> _Row:
     if error := passage.invalid_gate(world.stages):
         return False, ModelReason.INVALID_GATE, error
     for outcome in outcomes.values():
@@ -143,12 +138,12 @@ def _accepted(world: World, state: ModelState, outcomes: Mapping[str, StageOutco
         error = _present_template_error(world, outcome)
         if error:
             return False, ModelReason.INVALID_TEMPLATE, error
-    for name in removed:
-        current = state.stages[name].current
-        if current:
+    for name in removed_stages(world, state):
+        stage = state.stages[name]
+        if stage.current and stage.serves_on:
             text = (
-                f"stage {name!r} was taken out of spec.stages while it carries version {current.version!r}, which "
-                f"serves on; put the stage back, or set suspend: true there before taking it out"
+                f"stage {name!r} was taken out of spec.stages while it carries version {stage.current.version!r}, "
+                f"which serves on; put the stage back, or set suspend: true there before taking it out"
             )
             return False, ModelReason.STAGE_REMOVED, text
     return True, ModelReason.ACCEPTED, "the spec is understood"
@@ -244,8 +239,7 @@ def _rollback_ready(world: World, outcomes: Mapping[str, StageOutcome]) -> _Row:
     return False, ModelReason.ROLLBACK_COLD, text
 
 
-def removed_stages(world: World, state: ModelState) -> tuple[StageSpec, ...]:
-    """Stages that are remembered and no longer in the spec, as far as needed to take them down."""
+def removed_stages(world: World, state: ModelState) -> tuple[str, ...]:
+    """Stages that are remembered and no longer in the spec."""
     known = {stage.name for stage in world.stages}
-    gone = [name for name in state.stages if name not in known]
-    return tuple(StageSpec(name=name, object_name=f"{world.seen.name}-{name}", serving=None) for name in gone)
+    return tuple(name for name in state.stages if name not in known)

@@ -267,16 +267,12 @@ class Executor:
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         kind, uid = KINDS[action.kind], action.uid
-        known = self._world.known(action.kind, namespace, action.name)
-        if known is None or known["metadata"]["uid"] != uid:
-            return  # another object has the name by now, or none; a decision on it will follow
         for seen in action.counts_on:
             if not await self._is_as_seen(namespace, seen):
                 return
         try:
-            seen_at = action.resource_version or known["metadata"]["resourceVersion"]
-            left = await self._writer.delete(kind, namespace, action.name, uid, seen_at)
-        except ConflictError:  # what it is now may not be to be deleted: a Job that has ended keeps its log
+            left = await self._writer.delete(kind, namespace, action.name, uid, action.resource_version)
+        except ConflictError:  # as it is now it may be needed: a Job that has ended keeps its log
             self._learn(namespace, uid, await self._writer.get(kind, namespace, action.name))
             return
         if left.get("kind") == action.kind:  # it waits for finalizers

@@ -149,6 +149,21 @@ def _suspend(story: Story) -> None:
     story.waits(lambda: story.deployments() == [("1", 1, 1)] and story.is_ready(), "it has pods again")
 
 
+def _another_at_staging(story: Story) -> None:
+    story.declare(stage("staging"), stage())
+    story.serve("1")
+    story.ask("2", wanted="staging")
+    story.waits(lambda: story.stage_status("staging").get("current", {}).get("effectiveSince"), "staging serves 2")
+
+
+def _take_staging_out(story: Story) -> None:
+    """As the Model's condition asks for: first suspended, then taken out, and nothing of it is left."""
+    story.change({"stages": [stage("staging", suspend=True), stage()]})
+    story.waits(lambda: ("2", 0, 0) in story.deployments(), "staging has no pods")
+    story.change({"stages": [stage()]})
+    story.waits(lambda: not story.stage_status("staging"), "staging is forgotten")
+
+
 def _pause(story: Story) -> None:
     story.change({"stages": [stage(paused=True)]})
     story.waits(lambda: story.stage_status().get("paused"), "it is paused")
@@ -198,6 +213,7 @@ MOVES = {
     "deadline missed, one at a time": Scenario(_one_at_a_time, _miss_deadline_and_come_back, "1", may_interrupt=True),
     "the Model names the version": Scenario(_two_named_by_the_model, _name_another, "1", ledger=True),
     "suspension": Scenario(_one, _suspend, "1", ledger=True, may_interrupt=True),
+    "stage taken out": Scenario(_another_at_staging, _take_staging_out, "1", ledger=True),
     "pause": Scenario(_one, _pause, "2", ledger=True),
     "chart upgrade": Scenario(_one, _upgrade, "1", ledger=True),
 }

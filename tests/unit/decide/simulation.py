@@ -220,7 +220,8 @@ class Cluster:
             known["metadata"]["generation"] += 1
             self._put(action.kind, action.name, known)
         elif isinstance(action, Delete):
-            assert self.objects[action.kind, action.name]["metadata"]["uid"] == action.uid
+            found = self.objects[action.kind, action.name]["metadata"]
+            assert (found["uid"], found["resourceVersion"]) == (action.uid, action.resource_version)
             self.delete(action.kind, action.name)
         else:
             known = self.objects["Model", action.name]

@@ -519,6 +519,30 @@ class TestByHand:
         accepted = cluster.status("Model", "fraud")["conditions"][0]
         assert accepted["reason"] == "StageRemoved"
 
+    @pytest.mark.parametrize("plans", range(2))
+    @pytest.mark.parametrize("writes", range(5))
+    def test_dying_while_a_suspended_stage_is_taken_down_leaves_nothing_of_it(
+        self, cluster: Cluster, plans: int, writes: int
+    ) -> None:
+        """It could be forgotten before its objects are gone: nobody would take them away then."""
+        cluster.model(stages=[{"name": "staging"}, {"name": "production"}])
+        cluster.version("1")
+        cluster.version("2", stage="staging")
+        cluster.settle(10)
+        cluster.model(stages=[{"name": "staging", "suspend": True}, {"name": "production"}])
+        cluster.settle(10)
+        cluster.model(stages=[{"name": "production"}])
+        for _ in range(plans):
+            cluster.step()
+        cluster.carry_out(decide(cluster.snapshot(), cluster.now), writes)
+        cluster.settle(10)
+        stages = {obj["metadata"].get("labels", {}).get("modelyard.dev/stage") for obj in cluster.objects.values()}
+        assert stages - {None} == {"production"}
+        status = cluster.status("Model", "fraud")
+        assert [stage["name"] for stage in status["stages"]] == ["production"]
+        assert status["conditions"][0]["reason"] == "Accepted"
+        assert cluster.live() == "1"
+
     def test_replace_gives_way_before_it_takes_over(self, cluster: Cluster) -> None:
         cluster.model(serving={"template": SERVER, "rollout": {"strategy": "Replace"}})
         promote(cluster, "1")

@@ -58,9 +58,7 @@ def _let_go(world: World, name: str, job: Obj) -> Iterator[Action]:
         version = world.versions.get(job["metadata"]["labels"].get(names.LABEL_VERSION, ""))
         # On an older state of the version its newest Job is waited for by nobody.
         told_by = (Sighting.of(version.obj, with_status=True),) if version else ()
-        # And one that has ended by now is to keep its log.
-        seen_at = job["metadata"]["resourceVersion"]
-        yield Delete("Job", name, job["metadata"]["uid"], counts_on=told_by, resource_version=seen_at)
+        yield Delete.of(job, counts_on=told_by)
 
 
 def _with_ttl(name: str, job: Obj) -> Iterator[Action]:
