@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from tests.bench.floor import Floor
-from tests.bench.reaction import GROUP, ROUNDS
+from tests.bench.reaction import API_PATH, ROUNDS
 from tests.bench.sightings import Sightings
 from tests.bench.table import Row, milliseconds, percentile
 from tests.cluster.registry import Registry
@@ -34,7 +34,7 @@ def last_approval(api: Api, registry: Registry, floor: Floor, rounds: int = ROUN
         time.sleep(AT_REST)
         floors.append(floor.round())
         before = time.perf_counter()
-        api.call("POST", f"{GROUP}/namespaces/{registry.namespace}/approvals", last)
+        api.call("POST", f"{API_PATH}/namespaces/{registry.namespace}/approvals", last)
         since = time.perf_counter()
         moment = services.when(lambda service, old=serving: _revision(service) != old, since=before)
         taken.append(max(moment - since, 0.0))

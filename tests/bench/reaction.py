@@ -18,7 +18,7 @@ from tests.bench.table import Row, milliseconds, percentile
 from tests.cluster.registry import Registry
 from tests.connections import Api, Obj
 
-GROUP = "/apis/modelyard.dev/v1alpha1"
+API_PATH = "/apis/modelyard.dev/v1alpha1"
 ROUNDS = 50
 MODELS = 10
 """As many take turns, so that each has come to rest when it is its turn again."""
@@ -133,7 +133,7 @@ def _names(revision: str) -> Callable[[Obj], bool]:
 
 def first_write(api: Api, registry: Registry, floor: Floor, rounds: int = ROUNDS) -> list[Row]:
     """Create versions; the operator's first write is the request's place, on the Model."""
-    models = Sightings(api, f"{GROUP}/namespaces/{registry.namespace}/models")
+    models = Sightings(api, f"{API_PATH}/namespaces/{registry.namespace}/models")
     for number in range(MODELS):
         _with_history(api, registry, models, f"quick-{number}")
     taken, floors = [], []
@@ -150,7 +150,7 @@ def first_write(api: Api, registry: Registry, floor: Floor, rounds: int = ROUNDS
 def _with_history(api: Api, registry: Registry, models: Sightings, name: str) -> None:
     """A Model whose production was paused and resumed until its history is full."""
     registry.kube.apply(registry._obj("Model", name, {"stages": [{"name": "production"}]}))
-    path = f"{GROUP}/namespaces/{registry.namespace}/models/{name}"
+    path = f"{API_PATH}/namespaces/{registry.namespace}/models/{name}"
     for number in range(1, HISTORY + 1):
         body = {"spec": {"stages": [{"name": "production", "paused": bool(number % 2)}]}}
         api.call("PATCH", path, body, "application/merge-patch+json")
@@ -176,7 +176,7 @@ def _create_version(api: Api, namespace: str, model: str, version: str) -> float
             "artifact": {"external": {"provider": "bench", "model": "quick", "revision": uuid.uuid4().hex}},
         },
     }
-    api.call("POST", f"{GROUP}/namespaces/{namespace}/modelversions", body)
+    api.call("POST", f"{API_PATH}/namespaces/{namespace}/modelversions", body)
     return time.perf_counter()
 
 
