@@ -10,13 +10,12 @@ import os
 import resource
 import runpy
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.checkout import ROOT
+from tests.helper_process import HelperProcess
 
 MIB = 1 << 20
 MEMORY = 768 * MIB
@@ -53,9 +52,7 @@ class Confined:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.store.confined"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
-        )
+        self._programs = HelperProcess("tests.store.confined", os.environ)
 
     def __call__(self, program: str, env: dict[str, str], task: dict[str, Any], *arguments: str) -> Ended:
         """Run `modelyard.pods.<program>` with the environment of a pod."""
@@ -64,22 +61,14 @@ class Confined:
         result_file.unlink(missing_ok=True)
         files = {"MODELYARD_TASK_FILE": str(task_file), "MODELYARD_RESULT_FILE": str(result_file)}
         order = {"program": program, "env": {**env, **files}, "arguments": arguments, "log": str(log)}
-        assert self._server.stdin
-        assert self._server.stdout
-        self._server.stdin.write(json.dumps(order).encode() + b"\n")
-        self._server.stdin.flush()
-        ended = json.loads(self._server.stdout.readline())
+        ended = self._programs.ask(order)
         result = json.loads(result_file.read_bytes()) if result_file.exists() else {}
         assert ended["memory"] < MEMORY
         return Ended(ended["code"], result, ended["memory"], log.read_text(errors="replace"))
 
     def stop(self) -> None:
         """Run no more."""
-        assert self._server.stdin
-        self._server.stdin.close()
-        self._server.wait(10)
-        assert self._server.stdout
-        self._server.stdout.close()
+        self._programs.close()
 
 
 def serve() -> None:

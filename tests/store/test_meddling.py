@@ -6,8 +6,6 @@ how many.
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,7 +16,7 @@ from typing import Any
 import pytest
 
 from modelyard.api.reasons import ArtifactReason
-from tests.checkout import ROOT
+from tests.helper_process import HelperProcess
 from tests.store.conftest import Bucket, Outcome, digest_of
 from tests.store.gateway import Gateway
 from tests.store.meddling import Meddling
@@ -45,18 +43,11 @@ class Lane:
         self._proxy, self._folder = proxy, folder
         self._env = {**gateway.env, "AWS_ENDPOINT_URL": proxy.endpoint}
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MODELYARD_"))}
-        self._programs = subprocess.Popen(
-            [sys.executable, "-m", "tests.store.hasty"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=clean,
-        )
+        self._programs = HelperProcess("tests.store.hasty", clean)
 
     def close(self) -> None:
         """End the process that runs the programs."""
-        self._programs.communicate()
+        self._programs.close()
 
     def __call__(self, program: str, task: dict[str, Any], meddling: Meddling, *arguments: str) -> Outcome:
         self._proxy.faults = meddling
@@ -65,11 +56,7 @@ class Lane:
         result_file.unlink(missing_ok=True)
         files = {"MODELYARD_TASK_FILE": str(task_file), "MODELYARD_RESULT_FILE": str(result_file)}
         order = {"program": program, "arguments": arguments, "environment": self._env | files, "log": str(log)}
-        assert self._programs.stdin
-        assert self._programs.stdout
-        self._programs.stdin.write(json.dumps(order) + "\n")
-        self._programs.stdin.flush()
-        code = int(self._programs.stdout.readline())
+        code: int = self._programs.ask(order)
         text = result_file.read_bytes()
         return Outcome(code, json.loads(text), len(text), log.read_text())
 
