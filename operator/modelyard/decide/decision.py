@@ -177,16 +177,22 @@ def _taken_down(world: World, state: ModelState) -> tuple[ModelState, tuple[Dele
 
     A stage is remembered until nothing of it is left: nobody else would know by then that it may be deleted.
     """
-    seen, deletions = world.seen, list[Delete]()
-    made = (*seen.services.values(), *seen.configmaps.values(), *seen.deployments.values())
+    deletions: list[Delete] = []
     for name in summary.removed_stages(world, state):
         if state.stages[name].serves_on:
             continue
-        left = [obj for obj in made if (obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE) == name]
+        left = list(_of_stage(world, name))
         if not left:
             state = replace(state, stages={n: stage for n, stage in state.stages.items() if n != name})
         deletions += (Delete.of(obj) for obj in left if "deletionTimestamp" not in obj["metadata"])
     return state, tuple(deletions)
+
+
+def _of_stage(world: World, name: str) -> Iterator[Obj]:
+    for objects in (world.seen.services, world.seen.configmaps, world.seen.deployments):
+        for obj in objects.values():
+            if (obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE) == name:
+                yield obj
 
 
 def _look_again_at(world: World, verified: Verifications, outcomes: dict[str, StageOutcome]) -> datetime | None:
