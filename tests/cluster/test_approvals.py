@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,6 +110,16 @@ def says(registry: Registry, name: str, status: str, reason: str, timeout: Timeo
     return found
 
 
+def given_by(*people: str, missing: int) -> Callable[[dict[str, Any]], bool]:
+    """A predicate: the version tells so. It is written beside the Approvals' statuses, before or after them."""
+
+    def holds(obj: dict[str, Any]) -> bool:
+        told = obj["status"].get("approvals", {})
+        return (told.get("approvedBy"), told.get("missing")) == (list(people), missing)
+
+    return holds
+
+
 def test_a_candidate_waits_with_pods_ready_until_two_others_have_approved(team: Registry) -> None:
     demand(team)
     bytes_ = ask(team, "1")
@@ -128,8 +139,7 @@ def test_a_candidate_waits_with_pods_ready_until_two_others_have_approved(team: 
     subprocess.run(["bash", "-c", waiting["status"]["approvals"]["command"]], env=environment, check=True)
     (made,) = team.kube.items("approvals")
     says(team, made["metadata"]["name"], "True", "Counted")
-    given = team.kube.get("modelversion", "fraud-1")["status"]["approvals"]
-    assert (given["approvedBy"], given["missing"]) == (["bob"], 1)
+    team.kube.wait("modelversion", "fraud-1", given_by("bob", missing=1), what="it tells who approved")
 
     approve(team, "carol", "1", bytes_, comment="looked at slices")
     team.serves("1")
