@@ -9,7 +9,7 @@ import yaml
 
 from tests.checkout import ROOT, UV
 from tests.demo.conftest import Shell
-from tests.kube import Kube
+from tests.kube import Kube, Obj
 
 README = (ROOT / "README.md").read_text()
 
@@ -38,6 +38,10 @@ def serving(mailroom: Kube) -> str | None:
     return next((s["current"]["version"] for s in stages if s["name"] == "production" and s.get("current")), None)
 
 
+def is_rolled_back(version: Obj) -> bool:
+    return bool(version["status"]["request"]["step"] == "RolledBack")
+
+
 @pytest.mark.cluster
 def test_the_four_daily_tasks(shell: Shell, mailroom: Kube) -> None:
     register, promote, see, roll_back = blocks("sh", "Four daily tasks")
@@ -55,4 +59,4 @@ def test_the_four_daily_tasks(shell: Shell, mailroom: Kube) -> None:
 
     shell.run(roll_back)
     assert serving(mailroom) == "1"
-    assert mailroom.get("modelversion", "digits-2")["status"]["request"]["step"] == "RolledBack"
+    mailroom.wait("modelversion", "digits-2", is_rolled_back, what="it is told that it was rolled back")
