@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from modelyard.api import codec, names
+from modelyard.api import codec
 from modelyard.decide import (
     approval_statuses,
     approvals,
@@ -22,6 +22,7 @@ from modelyard.decide import (
     events,
     jobs,
     malformed,
+    manifests,
     orphans,
     outbox,
     recovery,
@@ -191,7 +192,7 @@ def _taken_down(world: World, state: ModelState) -> tuple[ModelState, tuple[Dele
 def _of_stage(world: World, name: str) -> Iterator[Obj]:
     for objects in (world.seen.services, world.seen.configmaps, world.seen.deployments):
         for obj in objects.values():
-            if (obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE) == name:
+            if manifests.stage_of(obj) == name:
                 yield obj
 
 

@@ -128,6 +128,11 @@ def configmap(world: World, stage: StageSpec, state: StageState, current: Curren
     }
 
 
+def stage_of(obj: Mapping[str, Any]) -> str:
+    """The stage that an object of ours is made for, by its label; empty without one."""
+    return str((obj["metadata"].get("labels") or {}).get(names.LABEL_STAGE, ""))
+
+
 def endpoint(world: World, stage: StageSpec) -> str:
     """Where the stage is served inside the cluster; empty for a Model without a server."""
     if stage.serving is None:

@@ -96,9 +96,8 @@ def _services(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -> I
         kept.add(name)
     for present in world.seen.services.values():
         metadata = present["metadata"]
-        mine = (metadata.get("labels") or {}).get(names.LABEL_STAGE) == stage.name
-        surplus = mine and metadata["name"] not in kept and "deletionTimestamp" not in metadata
-        if surplus and _is_followed(world, outcome, present):
+        surplus = manifests.stage_of(present) == stage.name and metadata["name"] not in kept
+        if surplus and "deletionTimestamp" not in metadata and _is_followed(world, outcome, present):
             yield Delete.of(present)
 
 
@@ -123,10 +122,8 @@ def _deployments(world: World, outcome: StageOutcome, probes: Iterable[Probe]) -
             yield _scale(world, present, item.replicas)
         yield from _restart(world, outcome, item.revision, present)
     for name, present in world.seen.deployments.items():
-        metadata = present["metadata"]
-        labels = metadata.get("labels") or {}
-        surplus = labels.get(names.LABEL_STAGE) == stage.name and name.removeprefix(prefix) not in wanted
-        if surplus and "deletionTimestamp" not in metadata and _may_go(world, outcome):
+        surplus = manifests.stage_of(present) == stage.name and name.removeprefix(prefix) not in wanted
+        if surplus and "deletionTimestamp" not in present["metadata"] and _may_go(world, outcome):
             yield Delete.of(present)
 
 

@@ -269,9 +269,9 @@ class StageState:
         return replace(self, revisions=(*others, revision))
 
     @property
-    def serves_on(self) -> bool:
-        """Whether it goes on serving when it is taken out of the spec. Who means to end it suspends it first."""
-        return self.current is not None and not self.suspended
+    def serves_on(self) -> Current | None:
+        """What it goes on serving when it is taken out of the spec. Who means to end it suspends it first."""
+        return None if self.suspended else self.current
 
     @property
     def open_requests(self) -> tuple[Request, ...]:

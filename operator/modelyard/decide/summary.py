@@ -139,11 +139,10 @@ def _accepted(world: World, state: ModelState, outcomes: Mapping[str, StageOutco
         if error:
             return False, ModelReason.INVALID_TEMPLATE, error
     for name in removed_stages(world, state):
-        stage = state.stages[name]
-        if stage.current and stage.serves_on:
+        if current := state.stages[name].serves_on:
             text = (
-                f"stage {name!r} was taken out of spec.stages while it carries version {stage.current.version!r}, "
-                f"which serves on; put the stage back, or set suspend: true there before taking it out"
+                f"stage {name!r} was taken out of spec.stages while it carries version {current.version!r}, which "
+                f"serves on; put the stage back, or set suspend: true there before taking it out"
             )
             return False, ModelReason.STAGE_REMOVED, text
     return True, ModelReason.ACCEPTED, "the spec is understood"

@@ -385,6 +385,7 @@ async def test_what_is_not_as_it_was_seen_is_not_deleted(bench: Bench, uid: str,
 
     await bench.execute(actions=(Delete("Job", "fraud-verify-x", "uid-j", "70"),))
 
+    assert bench.writes[0] == ("delete", "Job", "fraud-verify-x", "risk", "uid-j", "70")
     assert bench.world.reports == reports
 
 
